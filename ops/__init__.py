@@ -1,0 +1,1 @@
+"""Cellar and roof: settings, log and event names below everyone; the command line above."""

@@ -1,0 +1,56 @@
+"""Connect: how every part talks to Redis, with the same time limits and retries."""
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+#: Seconds to wait for a connection, and for an answer. A blocking read asks for less than this.
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+#: Connections of one process: hundreds of green threads take turns on them.
+MOST_CONNECTIONS = 64
+#: A server that restarts is back within a second or so; the caller decides what comes after.
+RETRIES = 3
+FIRST_WAIT_S = 0.05
+LONGEST_WAIT_S = 0.5
+
+
+def connect(url: str) -> "redis.Redis":
+    """
+    Make a client that answers bytes. Nothing is sent until it is used.
+
+    redis-py sends a command again when its answer was lost. So one XADD can make two entries:
+    both carry the same command id, and the rules tell them apart.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=ANSWER_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=LONGEST_WAIT_S, base=FIRST_WAIT_S), RETRIES),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def connect_async(url: str) -> "redis.asyncio.Redis":
+    """Make the same client for an event loop."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        retry=AsyncRetry(ExponentialBackoff(cap=LONGEST_WAIT_S, base=FIRST_WAIT_S), RETRIES),
+    )
+
+
+#: What a caller catches to say "Redis is away": no connection, no answer, or an answer that a
+#: restarting, full or read-only server gives. Errors of ours (wrong type, NOSCRIPT) are not here.
+UNAVAILABLE = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+)

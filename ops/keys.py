@@ -1,0 +1,35 @@
+"""Keys: every name that Invigil uses in Redis, in one place."""
+
+#: Stream of commands: the ledger. An entry stays pending until its effect is on disk.
+COMMANDS = "invigil:commands"
+#: Consumer group on the commands, and the one consumer name every dispatcher uses: whoever
+#: holds the lease finds what its predecessor read and did not finish as its own pending entries.
+GROUP = "dispatcher"
+CONSUMER = "dispatcher"
+#: Stream of entries set aside for people, with the reason.
+DEAD = "invigil:dead"
+#: Stream of what changed, bounded.
+EVENTS = "invigil:events"
+#: Sorted set pk -> deadline in milliseconds, on Redis' clock.
+DEADLINES = "invigil:deadlines"
+#: Hash status -> number of changes to it since this Redis began, for the digest mail.
+COUNTS = "invigil:counts"
+#: String: token of the dispatcher at work; expires when its holder stops renewing.
+LEASE = "invigil:lease:dispatcher"
+#: String: set while the dispatcher holds entries that it read and has not placed yet.
+IN_HAND = "invigil:in-hand"
+
+#: Celery queues.
+QUEUE_EXAM = "exam"
+QUEUE_MAIL = "mail"
+QUEUE_SLOW = "slow"
+
+
+def inbox(pk: str) -> str:
+    """Hash entry id -> letter: the commands of one exam that are not yet applied."""
+    return f"invigil:inbox:{pk}"
+
+
+def echo(entry: str) -> str:
+    """String: who is at work on an echo, or that it is done. Expires."""
+    return f"invigil:echo:{entry}"

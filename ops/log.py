@@ -1,0 +1,119 @@
+"""Log: one JSON line per event, to a file per part and to standard output."""
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from ops.settings import Settings
+
+#: Loggers that repeat, for each message, what our own lines say better.
+CHATTY = ("celery.app.trace", "celery.worker.strategy", "aiohttp.access", "asyncio")
+
+
+class WholeLines(logging.Handler):
+    """
+    Append each line with one write.
+
+    Several processes of one part share a file: with ``O_APPEND`` and one ``write`` per line, no
+    line is torn by another's. A full disk must not stop the work: the line is lost and the next
+    one is tried again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record* as one line."""
+        try:
+            rest = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except Exception:  # a handler never raises: logging's contract
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+        super().close()
+
+
+def configure(settings: Settings, *, part: str) -> None:
+    """
+    Send every record of this process, ours and the libraries', through structlog.
+
+    Args:
+        settings: Level, format of standard output, and the folder of the files.
+        part: Name of the process' part, in each line and of its file ``<data>/logs/<part>.jsonl``.
+
+    Raises:
+        OSError: When the log file cannot be opened.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        _stamp(part),
+        structlog.processors.format_exc_info,
+    ]
+    file = WholeLines(settings.logs / f"{part}.jsonl")
+    file.setFormatter(_formatter(shared, structlog.processors.JSONRenderer(default=str)))
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(_formatter(shared, _console_renderer(settings)))
+
+    root = logging.getLogger()
+    root.handlers = [file, console]
+    root.setLevel(settings.log_level.upper())
+    logging.captureWarnings(capture=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, as in the files: ``2026-11-23T08:00:00.123Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _stamp(part: str) -> Processor:
+    def stamp(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        head = {"ts": timestamp(datetime.now(UTC)), "event": event.pop("event")}
+        return {**head, "part": part, "pid": os.getpid(), **event}
+
+    return stamp
+
+
+def _formatter(shared: list[Processor], renderer: Processor) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *shared,
+            renderer,
+        ],
+    )
+
+
+def _console_renderer(settings: Settings) -> Processor:
+    is_console = settings.log_format == "console" or (
+        settings.log_format == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    )
+    if not is_console:
+        return structlog.processors.JSONRenderer(default=str)
+    return structlog.dev.ConsoleRenderer(
+        colors="NO_COLOR" not in os.environ, timestamp_key="ts", pad_event_to=18
+    )

@@ -1,0 +1,186 @@
+"""Settings: one frozen object, read from the environment once and passed down."""
+
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Seconds. A take-home exam may run for a week; longer is a typing error.
+MAX_DURATION_S = 7 * 24 * 3600
+#: Seconds. An echo sleeps in a worker slot; an hour is more than anyone waits for one.
+MAX_ECHO_DELAY_S = 3600
+#: Bytes. Linux allows 107 in ``sun_path``, macOS 103.
+MAX_SOCKET_PATH = 100
+
+Duration = Annotated[int, Field(ge=1, le=MAX_DURATION_S)]
+
+
+class BadSettings(ValueError):  # noqa: N818 - reads as what the user did
+    """A setting has a value that is not allowed; the message is the line to show."""
+
+
+class Settings(BaseSettings):
+    """What can be set from outside, with its default. Units are in the names or described."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INVIGIL_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    data: Path = Field(Path("var"), description="Folder of exams, logs, mails and embedded Redis")
+    redis_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("redis_url", "REDIS_URL"),
+        description="Server to use; unset: the embedded one under the data folder",
+    )
+    host: str = Field("127.0.0.1", description="Address the gateway listens on", min_length=1)
+    port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: any free one")
+    exam_duration: Duration = Field(120, description="Seconds, when exam.start names none")
+    echo_delay: float = Field(
+        20, ge=0, le=MAX_ECHO_DELAY_S, description="Seconds, when echo names none"
+    )
+    mail_every: int = Field(300, ge=1, le=86400, description="Seconds between two digest mails")
+    mail_to: str = Field("invigilator@localhost", description="Receiver of the digest mail")
+    mail_from: str = Field("invigil@localhost", description="Sender of the digest mail")
+    smtp_url: str | None = Field(
+        None, description="smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]"
+    )
+    orphan_after: int = Field(
+        300, ge=1, le=86400, description="Seconds a result waits for its exam.start"
+    )
+    exam_autoscale: str = Field("4,1", description="MAX,MIN processes of the exam worker")
+    mail_autoscale: str = Field("2,1", description="MAX,MIN processes of the mail worker")
+    slow_autoscale: str = Field("1000,50", description="MAX,MIN greenlets of the slow worker")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is written"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Of standard output; auto: console on a terminal, else json"
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis_scheme(cls, value: str | None) -> str | None:
+        return None if not value else _url(value, schemes=("redis", "rediss", "unix"))
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _known_smtp_scheme(cls, value: str | None) -> str | None:
+        return None if not value else _url(value, schemes=("smtp", "smtp+starttls", "smtps"))
+
+    @field_validator("mail_to", "mail_from")
+    @classmethod
+    def _one_mailbox(cls, value: str) -> str:
+        name, at, host = value.rpartition("@")
+        if not (name and at and host) or not value.isprintable() or set(value) & set(' ,;<>"'):
+            raise ValueError("one mail address, name@host")
+        return value
+
+    @field_validator("exam_autoscale", "mail_autoscale", "slow_autoscale")
+    @classmethod
+    def _max_min(cls, value: str) -> str:
+        parts = value.split(",")
+        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+            raise ValueError("MAX,MIN as two whole numbers, such as 4,1")
+        most, least = (int(part) for part in parts)
+        if not 1 <= least <= most:
+            raise ValueError("MAX,MIN with 1 <= MIN <= MAX")
+        return f"{most},{least}"
+
+    @classmethod
+    def read(cls, **overrides: Any) -> Self:
+        """
+        Read the environment once.
+
+        Raises:
+            BadSettings: With one line that names the variable, the value and what is allowed.
+        """
+        try:
+            settings = cls(**overrides)
+        except ValidationError as error:
+            raise BadSettings(_one_line(error)) from None
+        return settings.model_copy(update={"data": settings.data.expanduser().absolute()})
+
+    @property
+    def exams(self) -> Path:
+        """Root of the file store."""
+        return self.data / "exams"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the log files, one per part."""
+        return self.data / "logs"
+
+    @property
+    def mail(self) -> Path:
+        """Folder of the digest's bookmark and of the development sink's Maildir."""
+        return self.data / "mail"
+
+    @property
+    def redis_folder(self) -> Path:
+        """Folder of the embedded server: append-only file, lock, and log."""
+        return self.data / "redis"
+
+    @property
+    def redis_socket(self) -> Path:
+        """
+        Socket of the embedded server.
+
+        In the data folder, unless the path is too long for a socket: then in the folder for
+        temporary files, under a name made from the data folder's.
+        """
+        path = self.redis_folder / "redis.sock"
+        if len(str(path).encode()) <= MAX_SOCKET_PATH:
+            return path
+        digest = sha256(str(self.data).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"invigil-{digest}" / "redis.sock"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether Redis is the embedded server."""
+        return self.redis_url is None
+
+    @property
+    def redis(self) -> str:
+        """URL for redis-py: ``REDIS_URL``, or the embedded server's socket."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+    def shown(self) -> dict[str, str]:
+        """Every setting by its variable's name, with passwords masked."""
+        values = {variable(name): getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: _masked(str(value)) if value is not None else "" for name, value in values.items()
+        }
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable that sets *field*."""
+    return "REDIS_URL" if field == "redis_url" else f"INVIGIL_{field.upper()}"
+
+
+def _url(value: str, *, schemes: tuple[str, ...]) -> str:
+    allowed = ", ".join(f"{scheme}://" for scheme in schemes)
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/")):
+        raise ValueError(f"a URL that begins with one of {allowed}")
+    _ = parts.port
+    return value
+
+
+def _masked(value: str) -> str:
+    parts = urlsplit(value) if "://" in value else SplitResult("", "", "", "", "")
+    if "@" not in parts.netloc:
+        return value
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"***@{host}"))
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    name = name if name == "REDIS_URL" else variable(name)
+    seen = _masked(str(first["input"]))
+    return f"{name}: {seen!r} is not allowed: {first['msg'].removeprefix('Value error, ')}"

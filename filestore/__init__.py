@@ -1,0 +1,1 @@
+"""Exams: the rules (pure) and the paper (durable). Standard library only; never logs."""

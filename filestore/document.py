@@ -1,0 +1,117 @@
+"""Document: an exam as the JSON document on disk, for people, `jq`, and back."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from filestore.exam import Exam, Fact, Reason, Record, Status, Type, Verdict, stand
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+#: Under which name a fact's value stands in the history.
+_VALUE = {Type.START: "duration", Type.FINISH: "status", Type.EXPIRE: "deadline"}
+
+
+class Damaged(ValueError):  # noqa: N818 - says what the file is
+    """A file is not a document of ours; the message says what was seen."""
+
+
+def to_document(exam: Exam) -> dict[str, Any]:
+    """Make the document of *exam*: times in ISO 8601, UTC, milliseconds; history oldest first."""
+    standing = exam.standing
+    decided_ms = standing.decided_ms
+    return {
+        "pk": exam.pk,
+        "status": standing.status.value,
+        "started_at": iso(standing.started_ms),
+        "deadline": iso(standing.deadline_ms),
+        "decided_at": None if decided_ms is None else iso(decided_ms),
+        "history": [_to_entry(record) for record in exam.history],
+    }
+
+
+def from_document(document: object, *, pk: str) -> Exam:
+    """
+    Read back what `to_document` made; unknown fields are ignored.
+
+    Raises:
+        Damaged: Another shape, another exam's document, or a status that its history denies.
+    """
+    try:
+        match document:
+            case {"pk": str(found), "status": str(status), "history": [*entries]}:
+                history = tuple(_from_entry(entry) for entry in entries)
+            case _:
+                raise Damaged("not an object with pk, status and history")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Damaged(f"history: {error}") from error
+    standing = stand([record.fact for record in history])
+    if found != pk:
+        raise Damaged(f"the document of exam {found!r}")
+    if standing is None or standing.status != status:
+        seen = standing.status.value if standing else "no start"
+        raise Damaged(f"status is {status!r}, its history says {seen!r}")
+    return Exam(pk=pk, standing=standing, history=history)
+
+
+def iso(ms: int) -> str:
+    """Milliseconds since 1970 as ``2026-11-23T08:00:00.123Z``."""
+    moment = _EPOCH + ms * _MS
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> int:
+    """
+    Read back what `iso` wrote, to the millisecond.
+
+    Raises:
+        ValueError: Not a time, or one without a zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return (moment - _EPOCH) // _MS
+
+
+def _to_entry(record: Record) -> dict[str, Any]:
+    fact = record.fact
+    value = iso(int(fact.value)) if fact.type is Type.EXPIRE else fact.value
+    entry = {
+        "at": iso(fact.at_ms),
+        "entry": fact.entry,
+        "command": fact.command,
+        "type": fact.type.value,
+        _VALUE[fact.type]: value,
+        "verdict": record.verdict.value,
+    }
+    if record.reason is not None:
+        entry["reason"] = record.reason.value
+    if fact.source is not None:
+        entry["source"] = fact.source
+    return entry
+
+
+def _from_entry(entry: Mapping[str, Any]) -> Record:
+    kind = Type(entry["type"])
+    reason = entry.get("reason")
+    fact = Fact(
+        at_ms=from_iso(entry["at"]),
+        entry=str(entry["entry"]),
+        command=str(entry["command"]),
+        source=entry.get("source"),
+        type=kind,
+        value=_value(kind, entry[_VALUE[kind]]),
+    )
+    _ = fact.ingress  # an entry id that is none is found here
+    verdict = Verdict(entry["verdict"])
+    return Record(fact=fact, verdict=verdict, reason=None if reason is None else Reason(reason))
+
+
+def _value(kind: Type, seen: Any) -> int | str:
+    match kind:
+        case Type.START:
+            return int(seen)
+        case Type.FINISH:
+            return Status(seen).value
+        case Type.EXPIRE:
+            return from_iso(seen)

@@ -1,0 +1,157 @@
+"""Store: one durable JSON file per exam, and a lock per exam."""
+
+import fcntl
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from filestore.document import Damaged, from_document, to_document
+from filestore.durable import replace_file, sync_folder
+from filestore.exam import Exam
+
+#: Seconds to wait for an exam's lock. Its holder needs milliseconds, unless it was stopped.
+LOCK_WAIT_S = 10.0
+#: Seconds between two tries: the first, and the longest.
+FIRST_TRY_S = 0.001
+LONGEST_TRY_S = 0.02
+#: End of the name of a file that is being written: no pattern for documents matches it.
+TEMPORARY = ".tmp"
+
+
+class Locked(TimeoutError):  # noqa: N818 - says what the exam is
+    """Another process holds the exam's lock for longer than anyone should."""
+
+
+class Store:
+    """
+    Exams under one root: ``<root>/<shard>/<pk>.json``, ``<root>/.tmp`` and ``<root>/.lock``.
+
+    A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
+    saves under the exam's lock.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tmp = root / ".tmp"
+        self._lock = root / ".lock"
+
+    def prepare(self) -> int:
+        """
+        Make the folders, and remove what writers that were killed left behind.
+
+        Returns:
+            Number of files removed. A file whose writer is alive holds its lock, and stays.
+        """
+        self._tmp.mkdir(parents=True, exist_ok=True)
+        return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
+
+    def path(self, pk: str) -> Path:
+        """File of an exam. 256 folders keep each small at a million exams."""
+        return self._root / sha256(pk.encode()).hexdigest()[:2] / f"{pk}.json"
+
+    def exists(self, pk: str) -> bool:
+        """Whether the exam has been started."""
+        return self.path(pk).exists()
+
+    def read(self, pk: str) -> bytes | None:
+        """Read the document as it lies on disk; None when there is no such exam."""
+        try:
+            return self.path(pk).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def load(self, pk: str) -> Exam | None:
+        """
+        Read an exam; None when there is none.
+
+        Raises:
+            Damaged: The file is not a document of ours. It is left as it is.
+            OSError: The disk did not give it.
+        """
+        text = self.read(pk)
+        if text is None:
+            return None
+        try:
+            return from_document(json.loads(text), pk=pk)
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"{self.path(pk)}: {error}") from error
+
+    def save(self, exam: Exam) -> None:
+        """
+        Write an exam so that after a crash at any moment its file is the old one or the new one.
+
+        On return the new one is on the disk: file, then its name. Call under the exam's lock.
+
+        Raises:
+            OSError: The disk did not take it; the old document stands.
+        """
+        path = self.path(exam.pk)
+        self._make_shard(path.parent)
+        text = json.dumps(to_document(exam), ensure_ascii=False, indent=1) + "\n"
+        replace_file(path, text, temporary=self._tmp / f"{exam.pk}{TEMPORARY}")
+
+    @contextmanager
+    def lock(self, pk: str, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+        """
+        Hold the exam against every other thread, process, and host that shares the disk.
+
+        The kernel lets go of it when the holder dies.
+
+        Raises:
+            Locked: Somebody else holds it for longer than *wait_s* seconds.
+        """
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            _wait_for_lock(descriptor, _offset(pk), pk=pk, wait_s=wait_s)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _sweep(self, leftover: Path) -> bool:
+        try:
+            with self.lock(leftover.name.removesuffix(TEMPORARY), wait_s=0):
+                leftover.unlink(missing_ok=True)
+        except Locked:
+            return False
+        return True
+
+    def _make_shard(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(self._root)
+
+
+def _offset(pk: str) -> int:
+    """Byte of the lock file that stands for an exam. Two that share one wait for each other."""
+    return int.from_bytes(sha256(pk.encode()).digest()[:7])
+
+
+def _wait_for_lock(descriptor: int, offset: int, *, pk: str, wait_s: float) -> None:
+    """Try again and again rather than block, so that green threads take turns too."""
+    until = time.monotonic() + wait_s
+    pause_s = FIRST_TRY_S
+    while not _try_lock(descriptor, offset):
+        if time.monotonic() >= until:
+            raise Locked(f"exam {pk} has been locked by another process for {wait_s:g} s")
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_TRY_S)
+
+
+def _try_lock(descriptor: int, offset: int) -> bool:
+    try:
+        if sys.platform == "linux":
+            # Open file description locks: they belong to the descriptor, so threads exclude
+            # each other, and closing another descriptor of the file does not drop them.
+            lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+        else:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

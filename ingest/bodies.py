@@ -1,0 +1,57 @@
+"""Bodies: from the bytes of a request to the one JSON object that every command is sent as."""
+
+from aiohttp import web
+
+from ingest.commands import Fault, InvalidCommand, load_json
+from ingest.problems import Name, Refusal, of_faults, problem
+
+#: Bytes of a body: what one command can carry. More is answered 413.
+MAX_BODY_BYTES = 65_536
+JSON_TYPE = "application/json"
+
+
+async def read_object(request: web.Request) -> dict[str, object]:
+    """
+    Read the body as a JSON object.
+
+    Raises:
+        Refusal: Empty, too large, broken on the way, not declared as JSON in UTF-8, not JSON.
+        InvalidCommand: JSON, but not an object.
+    """
+    text = await _read(request)
+    if not text:
+        raise Refusal(problem(Name.EMPTY_BODY, "empty body; send a JSON object, at least {}"))
+    _check_type(request)
+    try:
+        values = load_json(text)
+    except InvalidCommand as error:
+        raise Refusal(of_faults(Name.NOT_JSON, map(_of_body, error.faults))) from error
+    if not isinstance(values, dict):
+        seen = ascii(text[:40].decode("utf-8", "replace"))
+        raise InvalidCommand(Fault("body", f"must be a JSON object, not {seen}"))
+    return values
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        detail = f"the body has more than {MAX_BODY_BYTES} bytes"
+        raise Refusal(problem(Name.TOO_LARGE, detail)) from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        detail = "the body ended early, or is not compressed as it says"
+        raise Refusal(problem(Name.BROKEN_BODY, detail)) from error
+
+
+def _check_type(request: web.Request) -> None:
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != JSON_TYPE or charset not in {"utf-8", "utf8"}:
+        seen = ascii(request.headers.get("Content-Type", "none"))
+        raise Refusal(
+            problem(Name.NOT_JSON_TYPE, f"Content-Type must be {JSON_TYPE} in UTF-8, not {seen}")
+        )
+
+
+def _of_body(fault: Fault) -> Fault:
+    """Say "body" where the stream's contract says "data": a client over HTTP knows no other."""
+    return Fault("body", fault.message) if fault.field == "data" else fault

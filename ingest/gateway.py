@@ -1,0 +1,122 @@
+"""Gateway: the HTTP door. Its application, and its process."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import redis.asyncio
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from filestore.store import Store
+from ingest.bodies import MAX_BODY_BYTES
+from ingest.handlers import Handlers
+from ingest.producer import Producer
+from ingest.refusals import refuse
+from ops import notify
+from ops.connect import connect_async
+from ops.events import Event
+from ops.log import configure
+from ops.settings import Settings, variable
+
+#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
+GRACE_S = 5.0
+#: Exit status when it cannot listen: another try changes nothing.
+CANNOT_LISTEN = 2
+
+#: What was set, for a handler that depends on it.
+SETTINGS = web.AppKey("SETTINGS", Settings)
+
+log = structlog.get_logger()
+
+
+def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) -> web.Application:
+    """Put the routes together. Nothing is sent to Redis until a request needs it."""
+    producer = Producer(client)
+    handlers = Handlers(client=client, store=store, producer=producer)
+
+    async def close(_app: web.Application) -> None:
+        await producer.aclose()
+
+    app = web.Application(middlewares=[refuse], client_max_size=MAX_BODY_BYTES)
+    app[SETTINGS] = settings
+    app.add_routes(
+        [
+            web.post("/exams", handlers.start_exam),
+            web.get("/exams/{pk}", handlers.show_exam),
+            web.post("/exams/{pk}/result", handlers.report_result),
+            web.post("/echo", handlers.echo),
+            web.get("/livez", handlers.livez),
+            web.get("/readyz", handlers.readyz),
+        ]
+    )
+    app.on_cleanup.append(close)
+    return app
+
+
+def run(settings: Settings) -> int:
+    """
+    Serve until SIGTERM or SIGINT, then answer what is under way.
+
+    Returns:
+        The exit status: 0, or 2 with a line on standard error when it cannot listen.
+    """
+    configure(settings, part=os.environ.get("INVIGIL_PART", "gateway"))
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    log.info(Event.PART_STARTING, settings=settings.shown())
+    asked_to_end = _end_signals()
+    async with _runner(settings) as runner:
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            sys.stderr.write(f"invigil: {_cannot_listen(settings, error)}\n")
+            return CANNOT_LISTEN
+        notify.ready()
+        log.info(Event.PART_READY, url=_url(runner))
+        await asked_to_end.wait()
+        log.info(Event.PART_STOPPING)
+    log.info(Event.PART_STOPPED)
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _runner(settings: Settings) -> AsyncIterator[web.AppRunner]:
+    """Set up what serves; on leaving, stop listening, let requests end, close Redis."""
+    async with connect_async(settings.redis) as client:
+        app = make_app(settings, client, Store(settings.exams))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+        await runner.setup()
+        try:
+            yield runner
+        finally:
+            await runner.cleanup()
+
+
+def _end_signals() -> asyncio.Event:
+    asked_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    return asked_to_end
+
+
+def _url(runner: web.AppRunner) -> str:
+    """Where it listens: with port 0, only the socket knows."""
+    host, port = runner.addresses[0][:2]
+    return str(URL.build(scheme="http", host=host, port=port))
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> str:
+    """Name the setting to change."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{variable('port')}: port {settings.port} of {settings.host} is in use"
+    if error.errno == errno.EACCES:
+        return f"{variable('port')}: port {settings.port} is not allowed: {error}"
+    return f"{variable('host')}: cannot listen on {settings.host!r}: {error}"

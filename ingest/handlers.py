@@ -1,0 +1,118 @@
+"""Handlers: one short function per route, from a request to an answer or a refusal."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import redis.asyncio
+import structlog
+from aiohttp import web
+
+from filestore.store import Store
+from ingest import ids
+from ingest.bodies import JSON_TYPE, read_object
+from ingest.commands import Command, Data, Fault, InvalidCommand, parse
+from ingest.presence import is_unknown
+from ingest.problems import Name, Refusal, problem
+from ingest.producer import Producer, Unavailable, answering
+from ops import keys
+from ops.events import Event
+
+#: Seconds that a readiness probe waits for Redis: most probes give up after one.
+READY_LIMIT_S = 0.8
+
+log = structlog.get_logger()
+
+
+class Handlers:
+    """The routes, and what they need."""
+
+    def __init__(self, *, client: "redis.asyncio.Redis", store: Store, producer: Producer) -> None:
+        self._redis = client
+        self._store = store
+        self._producer = producer
+
+    async def start_exam(self, request: web.Request) -> web.Response:
+        """``POST /exams {"pk"?, "duration"?}``."""
+        values = await read_object(request)
+        pk = values.setdefault("pk", ids.new_pk())
+        return await self._accept(parse("exam.start", values), pk=str(pk))
+
+    async def report_result(self, request: web.Request) -> web.Response:
+        """``POST /exams/{pk}/result {"status"}``; 404 only for an exam that nobody started."""
+        pk = _pk(request)
+        values = await read_object(request)
+        if "pk" in values:
+            raise InvalidCommand(Fault("pk", "is in the path; the body must not name it again"))
+        result = parse("exam.finish", {**values, "pk": pk})
+        async with answering():
+            if await is_unknown(self._redis, self._store, pk):
+                raise Refusal(problem(Name.UNKNOWN_EXAM, f"exam {pk} has not been started"))
+            return await self._accept(result, pk=pk)
+
+    async def show_exam(self, request: web.Request) -> web.Response:
+        """``GET /exams/{pk}``: the document as it lies on disk."""
+        pk = _pk(request)
+        document = await asyncio.to_thread(self._store.read, pk)
+        if document is None:
+            detail = f"exam {pk} is not on disk: its start was never sent, or is still on its way"
+            raise Refusal(problem(Name.UNKNOWN_EXAM, detail))
+        return web.Response(body=document, content_type=JSON_TYPE)
+
+    async def echo(self, request: web.Request) -> web.Response:
+        """``POST /echo {"text", "delay"?}``."""
+        return await self._accept(parse("echo", await read_object(request)), pk=None)
+
+    async def livez(self, _request: web.Request) -> web.Response:
+        """``GET /livez``: this process answers."""
+        return answer({"status": "alive"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """``GET /readyz``: commands can be taken. A dispatcher's absence delays them, no more."""
+        try:
+            async with answering(limit_s=READY_LIMIT_S):
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.ping()
+                pipeline.exists(keys.LEASE)
+                _, lease = await pipeline.execute()
+        except Unavailable as error:
+            away = {"redis": "away", "dispatcher": "unknown"}
+            raise Refusal(problem(Name.UNAVAILABLE, "no command can be taken", **away)) from error
+        dispatcher = "active" if lease else "none"
+        return answer({"status": "ready", "redis": "ready", "dispatcher": dispatcher})
+
+    async def _accept(self, data: Data, *, pk: str | None) -> web.Response:
+        """Answer 202, once Redis has the entry and the log says so."""
+        command = Command(data=data, id=ids.new_command_id())
+        exam = {"pk": pk} if pk else {}
+        named = {"command_id": command.id, **exam}
+        structlog.contextvars.bind_contextvars(**named, type=command.type)
+        entry = await self._producer.send(command)
+        log.info(Event.ACCEPTED, entry=entry)
+        where = {"Location": f"/exams/{pk}"} if pk else {}
+        body = {**named, "entry": entry, **{name.lower(): at for name, at in where.items()}}
+        return answer(body, status=202, headers=where)
+
+
+def answer(
+    values: Mapping[str, object],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    content_type: str = JSON_TYPE,
+) -> web.Response:
+    """Make an answer of one line of JSON."""
+    body = json.dumps(values, separators=(",", ":")).encode() + b"\n"
+    return web.Response(body=body, status=status, headers=headers, content_type=content_type)
+
+
+def _pk(request: web.Request) -> str:
+    """
+    Take the exam's name from the path.
+
+    Raises:
+        InvalidCommand: It cannot be one.
+    """
+    pk = request.match_info["pk"]
+    parse("exam.start", {"pk": pk})
+    return pk

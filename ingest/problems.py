@@ -1,0 +1,102 @@
+"""Problems: every way in which the gateway says no, as RFC 9457 words it. Values only."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType
+
+from ingest.commands import Fault
+
+#: Media type of a problem.
+CONTENT_TYPE = "application/problem+json"
+#: Seconds after which a client may come again while Redis is away.
+RETRY_AFTER_S = 2
+
+
+class Name(StrEnum):
+    """The closed list of problems, by the last part of their type."""
+
+    BROKEN_BODY = "broken-body"
+    EMPTY_BODY = "empty-body"
+    NOT_JSON = "not-json"
+    NO_SUCH_PAGE = "no-such-page"
+    UNKNOWN_EXAM = "unknown-exam"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    TOO_LARGE = "too-large"
+    NOT_JSON_TYPE = "unsupported-media-type"
+    INVALID_COMMAND = "invalid-command"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+
+
+#: Status and title of each.
+TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
+    {
+        Name.BROKEN_BODY: (400, "The body did not arrive as it was announced"),
+        Name.EMPTY_BODY: (400, "The body is empty"),
+        Name.NOT_JSON: (400, "The body is not JSON"),
+        Name.NO_SUCH_PAGE: (404, "There is nothing at this path"),
+        Name.UNKNOWN_EXAM: (404, "There is no such exam"),
+        Name.METHOD_NOT_ALLOWED: (405, "The path does not know this method"),
+        Name.TOO_LARGE: (413, "The body is too large"),
+        Name.NOT_JSON_TYPE: (415, "The body is not declared as JSON"),
+        Name.INVALID_COMMAND: (422, "The command is not valid"),
+        Name.INTERNAL: (500, "Something went wrong here"),
+        Name.UNAVAILABLE: (503, "Redis is away"),
+    }
+)
+#: Which problem a status of the web framework's own is.
+_BY_STATUS = {
+    404: Name.NO_SUCH_PAGE,
+    405: Name.METHOD_NOT_ALLOWED,
+    413: Name.TOO_LARGE,
+    500: Name.INTERNAL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a client is told when it does not get what it asked for."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    more: Mapping[str, object] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Make the object that goes over the wire."""
+        head = {"type": self.type, "title": self.title, "status": self.status}
+        return {**head, "detail": self.detail, **self.more}
+
+
+class Refusal(Exception):  # noqa: N818 - says what the client gets
+    """A request ends with a problem; carries it to where answers are made."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem(name: Name, detail: str, **more: object) -> Problem:
+    """Look a problem up; *more* are its members beside the four that each has."""
+    status, title = TABLE[name]
+    kind = f"urn:invigil:problem:{name}"
+    return Problem(type=kind, title=title, status=status, detail=detail, more=more)
+
+
+def of_faults(name: Name, faults: Iterable[Fault]) -> Problem:
+    """Make a problem that lists what is wrong, field by field."""
+    errors = [{"field": fault.field, "message": fault.message} for fault in faults]
+    detail = "; ".join(f"{error['field']} {error['message']}" for error in errors)
+    return problem(name, detail, errors=errors)
+
+
+def of_status(status: int, detail: str) -> Problem:
+    """Make the problem for a status that the framework chose."""
+    if name := _BY_STATUS.get(status):
+        return problem(name, detail)
+    return Problem(
+        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail
+    )

@@ -1,0 +1,72 @@
+"""Refusals: the middleware that turns whatever went wrong into a problem and a line of the log."""
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ingest import problems
+from ingest.commands import InvalidCommand
+from ingest.handlers import answer
+from ingest.problems import Name, Problem, Refusal
+from ingest.producer import Unavailable
+from ops.events import Event
+
+log = structlog.get_logger()
+
+
+@web.middleware
+async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer with a problem when *handler* raises."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
+        _tell(problem, error, request)
+        return answer(
+            problem.document(),
+            status=problem.status,
+            headers=_headers(problem, error),
+            content_type=problems.CONTENT_TYPE,
+        )
+
+
+def to_problem(error: Exception, *, where: str) -> Problem:
+    """Sort an error by what the client can do about it; what we did not expect stays inside."""
+    match error:
+        case Refusal():
+            return error.problem
+        case InvalidCommand():
+            return problems.of_faults(Name.INVALID_COMMAND, error.faults)
+        case Unavailable():
+            detail = "whether the command was taken is not known; send it again"
+            return problems.problem(Name.UNAVAILABLE, detail)
+        case web.HTTPException():
+            return problems.of_status(error.status, f"{where}: {error.reason}")
+        case _:
+            return problems.problem(Name.INTERNAL, f"{where} failed; the log says why")
+
+
+def _tell(problem: Problem, error: Exception, request: web.Request) -> None:
+    cause = error.__cause__ if isinstance(error, Refusal) else error
+    about = {
+        "status": problem.status,
+        "method": request.method,
+        "path": request.path,
+        "problem": problem.type,
+    }
+    if problem.status < 500:
+        log.info(Event.REQUEST_REFUSED, **about, detail=problem.detail)
+    elif problem.type.endswith(f":{Name.INTERNAL}"):
+        log.error(
+            Event.REQUEST_FAILED, **about, detail=f"{type(cause).__name__}: {cause}", exc_info=cause
+        )
+    else:
+        log.warning(Event.REQUEST_FAILED, **about, detail=str(cause))
+
+
+def _headers(problem: Problem, error: Exception) -> dict[str, str]:
+    if problem.status == 503:
+        return {"Retry-After": str(problems.RETRY_AFTER_S)}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return {"Allow": error.headers["Allow"]}
+    return {}

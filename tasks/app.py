@@ -1,0 +1,173 @@
+"""App: the Celery application, its queues, and what is bound to every line of its log."""
+
+import os
+import sys
+import warnings
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from celery import Celery, Task, signals
+from celery.platforms import SecurityWarning
+from kombu.entity import Queue
+from redis import Redis
+
+from filestore.store import Store
+from ops import keys, notify
+from ops.connect import connect
+from ops.events import Event
+from ops.log import configure
+from ops.settings import BadSettings, Settings
+from tasks.slots import EverySlot
+
+EXAM_TASK = "tasks.exam"
+MAIL_TASK = "tasks.mail"
+ECHO_TASK = "tasks.slow.echo"
+#: Before each Celery key, so that a server can be shared with other Celery applications.
+KEY_PREFIX = "invigil:celery:"
+#: Seconds until Celery itself delivers again what a killed worker had taken. Nothing waits for
+#: it: the dispatcher rings again within seconds. It only has to be longer than a short task.
+VISIBILITY_TIMEOUT_S = 600
+#: Connections of one worker to the broker: each green thread that ends acknowledges on its own.
+MOST_CONNECTIONS = 2_000
+#: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
+PROCESS_START_S = 60
+
+log = structlog.get_logger()
+
+
+def _read_settings() -> Settings:
+    try:
+        return Settings.read()
+    except BadSettings as error:
+        sys.stderr.write(f"invigil: {error}\n")
+        raise SystemExit(2) from None
+
+
+def broker_url(redis_url: str) -> str:
+    """Write a redis-py URL as kombu spells it: a socket's scheme and database differ."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"redis+socket://{user}{parts.path}?virtual_host={database}"
+
+
+settings = _read_settings()
+
+# Celery warns a worker that runs as root, as in most containers, of pickled messages. Ours takes
+# JSON only.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+app = Celery("tasks", include=["tasks.exam", "tasks.mail", "tasks.slow"])
+app.conf.update(
+    broker_url=broker_url(settings.redis),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "global_keyprefix": KEY_PREFIX,
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "max_connections": MOST_CONNECTIONS,
+    },
+    task_queues=[Queue(name) for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)],
+    task_create_missing_queues=False,
+    task_default_queue=keys.QUEUE_EXAM,
+    task_routes={
+        EXAM_TASK: {"queue": keys.QUEUE_EXAM},
+        MAIL_TASK: {"queue": keys.QUEUE_MAIL},
+        ECHO_TASK: {"queue": keys.QUEUE_SLOW},
+    },
+    task_acks_late=True,
+    task_retry_on_worker_lost=True,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    worker_autoscaler="tasks.autoscale:Autoscaler",
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_proc_alive_timeout=PROCESS_START_S,
+    timezone="UTC",
+    beat_scheduler="celery.beat:Scheduler",
+    beat_schedule={
+        "digest": {
+            "task": MAIL_TASK,
+            "schedule": EverySlot(settings.mail_every),
+            "options": {"expires": settings.mail_every},
+        }
+    },
+)
+
+
+@cache
+def redis_client() -> Redis:
+    """Client of this process; redis-py makes new connections after a fork."""
+    return connect(settings.redis)
+
+
+@cache
+def store() -> Store:
+    """File store of this process."""
+    return Store(settings.exams)
+
+
+_part = os.environ.get("INVIGIL_PART") or ("beat" if "beat" in sys.argv else "worker")
+
+
+@signals.celeryd_init.connect
+def _name_part(options: dict[str, Any] | None = None, **_: object) -> None:
+    """Name a worker that was started by hand after the queues it serves; log from here on."""
+    global _part  # noqa: PLW0603 - only this signal knows the queues, the next ones want the name
+    queues = (options or {}).get("queues")
+    if queues and "INVIGIL_PART" not in os.environ:
+        names = queues if isinstance(queues, str) else ",".join(queues)
+        _part = f"worker-{names.replace(',', '-')}"
+    _configure_once()
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: object) -> None:
+    """Keep Celery from setting up logging of its own: having a receiver is enough."""
+    _configure_once()
+
+
+@cache
+def _configure_once() -> None:
+    configure(settings, part=_part)
+
+
+@signals.worker_init.connect
+def _prepare_store(**_: object) -> None:
+    log.info(Event.PART_STARTING, settings=settings.shown())
+    swept = store().prepare()
+    if swept:
+        log.info(Event.LEFTOVERS_SWEPT, files=swept)
+
+
+@signals.beat_init.connect
+@signals.worker_ready.connect
+def _say_ready(**_: object) -> None:
+    log.info(Event.PART_READY)
+    notify.ready()
+
+
+@signals.worker_shutting_down.connect
+def _say_stopping(sig: str = "", **_: object) -> None:
+    log.info(Event.PART_STOPPING, signal=sig)
+
+
+@signals.worker_shutdown.connect
+def _say_stopped(**_: object) -> None:
+    log.info(Event.PART_STOPPED)
+
+
+@signals.task_prerun.connect
+def _bind_task(task_id: str, task: Task, **_: object) -> None:
+    structlog.contextvars.bind_contextvars(task_id=task_id, task=task.name)
+
+
+@signals.task_postrun.connect
+def _unbind_task(**_: object) -> None:
+    structlog.contextvars.unbind_contextvars("task_id", "task")

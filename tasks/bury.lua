@@ -1,0 +1,30 @@
+-- Set one entry aside for people: copy it with a reason, acknowledge it, empty its inbox.
+--
+-- KEYS  1 commands   stream; the entry is pending in the group
+--       2 dead       stream; one entry per buried entry: entry, reason, then each original field
+--                    with "field:" before its name, so that no name can pass for one of ours
+--       3 inbox      hash, optional; the entry's letter is removed
+-- ARGV  1 group, 2 entry id, 3 reason
+-- Returns 1 when it was buried, 0 when it was not pending any more.
+
+-- Lua's stack holds 8000 values; an entry with more fields keeps as many as fit.
+local MOST = 3500 * 2
+
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then
+  return 0
+end
+local copy = {'entry', ARGV[2], 'reason', ARGV[3]}
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+if found then
+  local fields = found[2]
+  for i = 1, math.min(#fields, MOST), 2 do
+    copy[#copy + 1] = 'field:' .. fields[i]
+    copy[#copy + 1] = fields[i + 1]
+  end
+end
+redis.call('XADD', KEYS[2], '*', unpack(copy))
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+if KEYS[3] then
+  redis.call('HDEL', KEYS[3], ARGV[2])
+end
+return 1

@@ -1,0 +1,54 @@
+"""Changes: what the world is told when an exam moved. Pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from filestore.document import iso
+from filestore.exam import Exam, Record, Status, Type, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An exam came to a status, by a record."""
+
+    pk: str
+    status: Status
+    record: Record
+
+
+def changes(exam: Exam, records: Sequence[Record]) -> list[Change]:
+    """List the changes that *records* of *exam* made, in order; refusals change nothing."""
+    moved = (Verdict.APPLIED, Verdict.CORRECTED)
+    return [
+        Change(pk=exam.pk, status=_status(exam, record), record=record)
+        for record in records
+        if record.verdict in moved
+    ]
+
+
+def event_fields(change: Change, exam: Exam) -> dict[str, str]:
+    """Make an entry of the stream of events, named as in the stream of commands."""
+    fact = change.record.fact
+    data = {
+        "pk": change.pk,
+        "status": change.status,
+        "at": iso(fact.at_ms),
+        "deadline": iso(exam.standing.deadline_ms),
+        "verdict": change.record.verdict,
+        "command": fact.command,
+        "entry": fact.entry,
+    }
+    return {"type": f"exam.{change.status}", "data": json.dumps(data)}
+
+
+def _status(exam: Exam, record: Record) -> Status:
+    if record.verdict is Verdict.CORRECTED:
+        return exam.standing.status
+    match record.fact.type:
+        case Type.START:
+            return Status.STARTED
+        case Type.FINISH:
+            return Status(str(record.fact.value))
+        case Type.EXPIRE:
+            return Status.ABSENT

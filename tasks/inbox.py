@@ -1,0 +1,88 @@
+"""Inbox: the commands of one exam that wait to be applied, and how they are written there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redis import Redis
+
+from filestore.exam import Fact, Type
+from ops import keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A command on its way into an inbox; Redis adds the ingress time when it is placed."""
+
+    pk: str
+    entry: str
+    command: str
+    source: str | None
+    type: Type
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """
+    What an inbox held at one moment.
+
+    Attributes:
+        facts: In no order.
+        foreign: Fields that no dispatcher wrote.
+        now_ms: That moment, on Redis' clock.
+    """
+
+    facts: tuple[Fact, ...]
+    foreign: tuple[str, ...]
+    now_ms: int
+
+
+def encode(letter: Letter) -> str:
+    """Make what stands in the inbox, but for the ingress time before it."""
+    return json.dumps([letter.command, letter.source, letter.type, letter.value])
+
+
+def decode(entry: str, text: str) -> Fact:
+    """
+    Read ``<ingress ms> <letter>``.
+
+    Raises:
+        ValueError: No dispatcher wrote this.
+    """
+    at_ms, _, letter = text.partition(" ")
+    match json.loads(letter):
+        case [str(command), str() | None as source, str(kind), int() | str() as value]:
+            fact = Fact(
+                at_ms=int(at_ms),
+                entry=entry,
+                command=command,
+                source=source,
+                type=Type(kind),
+                value=value,
+            )
+        case other:
+            raise ValueError(f"not a letter: {other!r:.80}")
+    _ = fact.ingress  # an entry id that is none is found here
+    return fact
+
+
+def read(redis: Redis, pk: str) -> Post:
+    """Look into an exam's inbox and take nothing out."""
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.time()
+        pipeline.hgetall(keys.inbox(pk))
+        (seconds, microseconds), fields = pipeline.execute()
+    return _sort_out(fields, now_ms=seconds * 1000 + microseconds // 1000)
+
+
+def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int) -> Post:
+    facts: list[Fact] = []
+    foreign: list[str] = []
+    for name, text in fields.items():
+        entry = name.decode("utf-8", "surrogateescape")
+        try:
+            facts.append(decode(entry, text.decode()))
+        except (ValueError, RecursionError):
+            foreign.append(entry)
+    return Post(facts=tuple(facts), foreign=tuple(foreign), now_ms=now_ms)

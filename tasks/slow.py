@@ -1,0 +1,100 @@
+"""Slow: tasks that sleep. Hundreds at once in green threads, so that none waits for another."""
+
+import time
+
+import structlog
+from celery import Task
+from redis import Redis
+
+from ops import keys
+from ops.connect import UNAVAILABLE
+from ops.events import Event
+from tasks.app import ECHO_TASK, app, redis_client
+
+#: Seconds between two renewals of an echo's claim while it sleeps.
+RENEW_S = 1.5
+#: Milliseconds a claim lives without renewal: shorter than the time after which the dispatcher
+#: delivers an idle entry again, so that a dead worker's echo is taken over at the first try.
+CLAIM_MS = 4_500
+#: Seconds for which a finished echo is remembered: longer than any redelivery is under way.
+DONE_S = 24 * 3600
+
+log = structlog.get_logger()
+
+
+class ClaimLost(RuntimeError):  # noqa: N818 - says what happened
+    """Another task has the echo now: this one slept for longer than its claim lived."""
+
+
+@app.task(name=ECHO_TASK, bind=True)
+def echo(task: Task, *, entry: str, command_id: str, text: str, delay: float) -> None:
+    """Sleep *delay* seconds, then print *text*: once per entry, however often it is delivered."""
+    redis = redis_client()
+    bound = log.bind(entry=entry, command_id=command_id)
+    token = str(task.request.id)
+    try:
+        if not claim(redis, entry, token=token):
+            bound.info(Event.ECHO_SKIPPED, reason="done, or at work elsewhere")
+            return
+        bound.info(Event.ECHO_STARTED, delay_s=delay)
+        sleep_and_renew(redis, entry, token=token, delay_s=delay)
+        print(f"echo: {printable(text)}", flush=True)  # noqa: T201 - what was asked for
+        bound.info(Event.ECHO_PRINTED, text=text)
+        settle(redis, entry)
+    except ClaimLost:
+        bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")
+    except UNAVAILABLE as error:
+        bound.warning(Event.UNAVAILABLE, error=str(error))
+
+
+def claim(redis: Redis, entry: str, *, token: str) -> bool:
+    """Take an echo, unless it is done or another task is at work on it."""
+    if redis.set(keys.echo(entry), token, nx=True, px=CLAIM_MS):
+        return True
+    if redis.get(keys.echo(entry)) == b"done":
+        redis.xack(keys.COMMANDS, keys.GROUP, entry)
+    return False
+
+
+def sleep_and_renew(redis: Redis, entry: str, *, token: str, delay_s: float) -> None:
+    """
+    Sleep, and keep the claim alive: the key for other tasks, the entry for the dispatcher.
+
+    Raises:
+        ClaimLost: The claim is another task's by now.
+    """
+    until = time.monotonic() + delay_s
+    while (left_s := until - time.monotonic()) > 0:
+        time.sleep(min(left_s, RENEW_S))
+        renew(redis, entry, token=token)
+
+
+def renew(redis: Redis, entry: str, *, token: str) -> None:
+    """
+    Renew a claim. ``JUSTID`` makes the entry fresh without counting as a delivery.
+
+    Raises:
+        ClaimLost: The claim is another task's by now.
+
+    Source: https://redis.io/docs/latest/commands/xclaim/
+    """
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.get(keys.echo(entry))
+        pipeline.pexpire(keys.echo(entry), CLAIM_MS)
+        pipeline.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], justid=True)
+        holder, *_ = pipeline.execute()
+    if holder is None or holder.decode() != token:
+        raise ClaimLost(entry)
+
+
+def settle(redis: Redis, entry: str) -> None:
+    """Remember that an echo is done, and acknowledge its entry, in one step."""
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.set(keys.echo(entry), "done", ex=DONE_S)
+        pipeline.xack(keys.COMMANDS, keys.GROUP, entry)
+        pipeline.execute()
+
+
+def printable(text: str) -> str:
+    """Show control characters rather than let them act: a text is one line of the console."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

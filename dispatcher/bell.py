@@ -1,0 +1,47 @@
+"""Bell: send Celery messages, many in one round trip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery
+
+from dispatcher.routes import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One call of a task; its id is known before it is sent, so that the log can name it."""
+
+    route: Route
+    task_id: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] | None = None
+
+
+def new_task_id() -> str:
+    """Make a task id, as Celery makes them."""
+    return str(uuid4())
+
+
+def send(app: Celery, messages: Sequence[Message]) -> None:
+    """
+    Send *messages* in batches, one round trip each.
+
+    Raises:
+        kombu.exceptions.OperationalError: Or an error of redis-py: the broker is away. Some may
+            have been sent; their entries are delivered again, which harms nothing.
+    """
+    with app.producer_pool.acquire(block=True) as producer, producer.batch():
+        for message in messages:
+            app.send_task(
+                message.route.task,
+                args=message.args,
+                kwargs=message.kwargs,
+                queue=message.route.queue,
+                task_id=message.task_id,
+                producer=producer,
+                retry=False,
+                ignore_result=True,
+            )

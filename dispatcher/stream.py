@@ -1,0 +1,144 @@
+"""Stream: read entries once, in order, and take up again those that nobody finished."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import redis.exceptions
+from redis import Redis
+
+from dispatcher.lease import LEASE_MS, LeaseLost
+from ops import keys
+from tasks.app import KEY_PREFIX
+from tasks.inbox import Letter, encode
+
+#: Entries per read. At the largest size an entry may have that is 16 MiB of memory.
+READ_COUNT = 256
+#: Celery messages that may wait for the exam workers; the rest of a backlog stays on the stream.
+MOST_BELLS = 200
+#: Milliseconds until an entry that was not acknowledged is taken up again: after the first
+#: delivery, doubling with each, up to the longest.
+IDLE_MS = 5_000
+LONGEST_IDLE_MS = 60_000
+#: Pending entries looked at in one go when searching for idle ones.
+PENDING_COUNT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command as it lies in the stream; *fields* in their order, not decoded."""
+
+    id: str
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+class Stream:
+    """The stream of commands, as the dispatcher with one *token* sees it."""
+
+    def __init__(self, redis: Redis, *, token: str) -> None:
+        self._redis = redis
+        self._token = token
+        self._last = "0-0"
+        load = files("dispatcher").joinpath
+        self._read = redis.register_script(load("read.lua").read_text())
+        self._claim = redis.register_script(load("claim.lua").read_text())
+        self._place = redis.register_script(load("place.lua").read_text())
+
+    def ensure_group(self) -> None:
+        """Make stream and group where they are missing, from the first entry on."""
+        try:
+            self._redis.xgroup_create(keys.COMMANDS, keys.GROUP, id="0", mkstream=True)
+        except redis.exceptions.ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        groups = self._redis.xinfo_groups(keys.COMMANDS)
+        self._last = next(g["last-delivered-id"] for g in groups if g["name"] == b"dispatcher")
+
+    def read_new(self) -> list[Entry] | None:
+        """
+        Read what nobody has read; None when the exam queue is deep enough as it is.
+
+        Raises:
+            LeaseLost: Another dispatcher is active.
+        """
+        return self._read_after(">")
+
+    def read_pending(self, after: str) -> list[Entry]:
+        """
+        Read again what was read and not acknowledged, the oldest first, from *after* on.
+
+        Raises:
+            LeaseLost: Another dispatcher is active.
+        """
+        return self._read_after(after) or []
+
+    def claim_idle(self) -> list[Entry]:
+        """
+        Take up again entries whose delivery came to nothing.
+
+        Raises:
+            LeaseLost: Another dispatcher is active.
+        """
+        found: Any = self._redis.xpending_range(
+            keys.COMMANDS, keys.GROUP, min="-", max="+", count=PENDING_COUNT, idle=IDLE_MS
+        )
+        stale = [
+            str(pending["message_id"], "ascii")
+            for pending in found
+            if is_stale(pending["time_since_delivered"], pending["times_delivered"])
+        ][:READ_COUNT]
+        if not stale:
+            return []
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND]
+        arguments: list[str | int] = [self._token, keys.GROUP, keys.CONSUMER, IDLE_MS]
+        arguments += stale
+        return _entries(self._claim(keys=names, args=arguments)) or []
+
+    def place(self, letters: Sequence[Letter]) -> None:
+        """
+        Put letters into their inboxes, and say that nothing is in hand any more.
+
+        Raises:
+            LeaseLost: Another dispatcher is active.
+        """
+        inboxes = [keys.inbox(letter.pk) for letter in letters]
+        texts = [text for letter in letters for text in (letter.entry, encode(letter))]
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, *inboxes]
+        if self._place(keys=names, args=[self._token, keys.GROUP, *texts]) < 0:
+            raise LeaseLost
+
+    def wait(self, most_ms: int) -> None:
+        """Return when there is something to read, after *most_ms* milliseconds at the latest."""
+        self._redis.xread({keys.COMMANDS: self._last}, count=1, block=max(1, most_ms))
+
+    def _read_after(self, after: str) -> list[Entry] | None:
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, KEY_PREFIX + keys.QUEUE_EXAM]
+        arguments: list[str | int] = [self._token, LEASE_MS, keys.GROUP, keys.CONSUMER]
+        arguments += [after, READ_COUNT, MOST_BELLS]
+        entries = _entries(self._read(keys=names, args=arguments))
+        if after == ">" and entries:
+            self._last = entries[-1].id
+        return entries
+
+
+def is_stale(idle_ms: int, deliveries: int) -> bool:
+    """Whether an entry was left alone for long enough: twice as long after each delivery."""
+    doubled: int = IDLE_MS << min(deliveries - 1, 10)
+    return idle_ms >= min(doubled, LONGEST_IDLE_MS)
+
+
+def _entries(reply: Sequence[Any]) -> list[Entry] | None:
+    match reply:
+        case [b"read", [*entries]]:
+            return [_entry(name, fields) for name, fields in entries]
+        case [b"full"]:
+            return None
+        case _:
+            raise LeaseLost
+
+
+def _entry(name: bytes, fields: Sequence[bytes] | None) -> Entry:
+    """Pair up names and values. An entry that was deleted while pending has none."""
+    flat = fields or ()
+    return Entry(name.decode(), tuple(zip(flat[::2], flat[1::2], strict=True)))

@@ -1,0 +1,177 @@
+"""
+Command line: one command per part, and the tools around them. The roof: nobody imports it.
+
+Each command imports its part when it is called: the gateway need not load Celery to start.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import redis.exceptions
+
+from ops.settings import BadSettings, Settings, variable
+
+EXIT_FAILED = 1
+EXIT_BAD_SETTINGS = 2
+
+
+def _settings(**overrides: Any) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.read(**given)
+    except BadSettings as error:
+        click.echo(f"invigil: {error}", err=True)
+        raise click.exceptions.Exit(EXIT_BAD_SETTINGS) from None
+
+
+def _exit(code: int) -> None:
+    raise click.exceptions.Exit(code)
+
+
+def _described(name: str) -> str:
+    """Help of an option that stands for a setting: its text, variable and default."""
+    field = Settings.model_fields[name]
+    return f"{field.description}. [{variable(name)}, default {field.default}]"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="invigil", prog_name="invigil")
+def main() -> None:
+    """
+    Timed exams that end the right way, whatever breaks.
+
+    Start with `invigil up`: it runs everything in this terminal. The other commands run one part
+    each, or act on a system that runs. Settings come from the environment: `invigil config`.
+    """
+
+
+@main.command()
+@click.option("--port", type=int, help=_described("port"))
+@click.option("--data", type=click.Path(path_type=Path), help=_described("data"))
+def up(port: int | None, data: Path | None) -> None:
+    """
+    Run everything: Redis, workers, dispatcher, beat, gateway.
+
+    Redis is an embedded server under the data folder, unless REDIS_URL is set. Mails go to a
+    Maildir there, unless INVIGIL_SMTP_URL is set. Ctrl-C ends all parts in order; a second one
+    ends them at once, and loses nothing either.
+    """
+    from ops import up as stack
+
+    _exit(stack.run(_settings(port=port, data=data)))
+
+
+@main.command()
+@click.option("--host", help=_described("host"))
+@click.option("--port", type=int, help=_described("port"))
+def gateway(host: str | None, port: int | None) -> None:
+    """Run the HTTP gateway."""
+    from ingest import gateway as part
+
+    _exit(part.run(_settings(host=host, port=port)))
+
+
+@main.command()
+def dispatcher() -> None:
+    """Run a dispatcher; of several, one works and the others stand by."""
+    settings = _settings()
+    from dispatcher import loop as part
+
+    _exit(part.run(settings))
+
+
+@main.command()
+@click.option("--queue", type=click.Choice(["exam", "mail", "slow"]), required=True)
+@click.option("--autoscale", metavar="MAX,MIN", help="Most and fewest at work.  [per queue]")
+def worker(queue: str, autoscale: str | None) -> None:
+    """Run the Celery worker of one queue."""
+    from ops.celery_argv import worker_argv
+
+    settings = _settings(**{f"{queue}_autoscale": autoscale})
+    _become(worker_argv(queue, getattr(settings, f"{queue}_autoscale")), part=f"worker-{queue}")
+
+
+@main.command()
+def beat() -> None:
+    """Run Celery beat, which asks for the digest mails."""
+    from ops.celery_argv import beat_argv
+
+    _settings()
+    _become(beat_argv(), part="beat")
+
+
+@main.command(hidden=True)
+@click.option("--port", type=int, required=True)
+def sink(port: int) -> None:
+    """Run the development mail sink."""
+    from ops import sink as part
+
+    part.run(_settings(), port)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def config(*, as_json: bool) -> None:
+    """Show every setting by its variable's name, without secrets."""
+    shown = _settings().shown()
+    if as_json:
+        click.echo(json.dumps(shown, indent=1))
+        return
+    for name, field in Settings.model_fields.items():
+        click.echo(f"{variable(name)}={shown[variable(name)]}\n    {field.description}\n")
+
+
+@main.command()
+@click.argument(
+    "type_name", metavar="TYPE", type=click.Choice(["exam.start", "exam.finish", "echo"])
+)
+@click.option("--pk", help="Exam; with --count the first part of the names.")
+@click.option("--duration", type=int, help="Seconds, of exam.start.")
+@click.option("--status", type=click.Choice(["pass", "fail"]), help="Result, of exam.finish.")
+@click.option("--text", help="What echo prints.")
+@click.option("--delay", type=float, help="Seconds that echo sleeps.")
+@click.option("--id", "command_id", help="Id of the command, for deduplication.")
+@click.option("--source", help="Who sends; ids are compared within one source.")
+@click.option("--count", type=click.IntRange(1), help="Send so many, to PK-1, PK-2, ...")
+def send(
+    type_name: str, command_id: str | None, source: str | None, count: int | None, **values: Any
+) -> None:
+    """
+    Put commands straight onto the stream, as any producer with XADD does.
+
+    \b
+    invigil send exam.start --pk math-7 --duration 120
+    invigil send exam.finish --pk math-7 --status pass
+    invigil send exam.start --pk load --duration 5 --count 10000
+    invigil send echo --text hello --delay 3
+    """
+    from ops import send as sender
+
+    settings = _settings()
+    data = {name: value for name, value in values.items() if value is not None}
+    try:
+        batch = sender.commands(type_name, data, command_id=command_id, source=source, count=count)
+        sender.run(settings, batch, total=count or 1, is_single=count is None)
+    except sender.InvalidCommand as error:
+        click.echo(f"invigil send: {error}", err=True)
+        _exit(EXIT_BAD_SETTINGS)
+    except redis.exceptions.RedisError as error:
+        shown = settings.shown()["REDIS_URL"] or settings.redis
+        click.echo(f"invigil send: Redis at {shown} does not take it: {error}", err=True)
+        click.echo("Is `invigil up` running, or REDIS_URL set to the right server?", err=True)
+        _exit(EXIT_FAILED)
+
+
+def _become(argv: list[str], *, part: str) -> None:
+    """Turn this process into another program; signals and exit code are its own from here on."""
+    os.environ.setdefault("INVIGIL_PART", part)
+    sys.stdout.flush()
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main()

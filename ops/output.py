@@ -1,0 +1,92 @@
+"""Output: what a person, or a program, sees of all parts in one place."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from ops.events import Event
+from ops.settings import Settings
+
+#: ANSI colours of the prefixes, in the order of the parts; red is for errors.
+COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
+
+log = structlog.get_logger()
+
+
+def is_console(settings: Settings) -> bool:
+    """Whether a person reads standard output; else it is JSON lines and nothing but."""
+    if settings.log_format != "auto":
+        return settings.log_format == "console"
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def show_json(part: str, line: bytes) -> None:
+    """Pass a JSON object through as it is; anything else becomes the text of an event."""
+    if _is_object(line):
+        write(line)
+    elif line.strip():
+        log.info(Event.OUTPUT, part=part, text=line.decode(errors="replace").rstrip())
+
+
+class Prefixed:
+    """Lines with their part's name before them, in colour on a terminal."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        width = max(map(len, names))
+        has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._prefixes = {
+            name: _coloured(f"{name:{width}} │", COLOURS[at % len(COLOURS)] if has_colour else 0)
+            for at, name in enumerate(names)
+        }
+
+    def show(self, part: str, line: bytes) -> None:
+        """Write one line of *part*."""
+        write(self._prefixes[part] + line.removesuffix(b"\r"))
+
+
+def write(line: bytes) -> None:
+    """
+    Write one line to standard output at once.
+
+    Where nobody reads any more (a closed terminal, ``| head``), this and all that follows goes to
+    nowhere: the log files have it, and the parts need somebody who ends them in order.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        log.warning(Event.OUTPUT, part="up", text=f"standard output is gone: {error}")
+
+
+def banner(facts: dict[str, str], *, took_s: float) -> str:
+    """Say where everything is, for a person who has just started it."""
+    width = max(map(len, facts))
+    lines = (f"  {name:{width}}  {value}" for name, value in facts.items())
+    tried = f"curl -H 'content-type: application/json' -d '{{}}' {facts['url']}/exams"
+    return "\n".join(
+        ["", f"Invigil is ready after {took_s:.1f} s", *lines, f"  {'try':{width}}  {tried}", ""]
+    )
+
+
+def _is_object(line: bytes) -> bool:
+    if not line.startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.loads(line, parse_constant=_refuse), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _coloured(text: str, colour: int) -> bytes:
+    return (f"\x1b[{colour}m{text}\x1b[0m " if colour else f"{text} ").encode()

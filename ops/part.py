@@ -1,0 +1,159 @@
+"""Part: what `up` runs as one process, and such a process while it runs."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops import lockfile
+from ops.leash import leashed
+
+#: Bytes read from a pipe at once, and the length at which a line that does not end is cut.
+CHUNK = 1 << 16
+LONGEST_LINE = 1 << 22
+
+Show = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """
+    One process of the stack, as a value.
+
+    Attributes:
+        env: The whole environment, except ``NOTIFY_SOCKET``.
+        log: File to look into when the part does not start.
+        grace_s: Seconds between SIGTERM and SIGKILL.
+        last_words_s: Seconds between the two when it has to be quick.
+        ends_first: Whether it ends before the others of its stage: it gives them work.
+        parent_death: Signal it gets when `up` itself is killed (Linux).
+        take_lock: Lock to hold while it runs; the process inherits the descriptor.
+        answers: How to see that it is ready; without: it says so at ``NOTIFY_SOCKET``.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    log: Path
+    grace_s: float
+    last_words_s: float = 0
+    ends_first: bool = False
+    parent_death: signal.Signals = signal.SIGKILL
+    take_lock: Callable[[], int] | None = None
+    answers: Callable[[], bool] | None = None
+
+
+class Running:
+    """One process of a part: its output by line, its end, and the signals for it."""
+
+    def __init__(self, part: Part, *, env: Mapping[str, str], show: Show) -> None:
+        """
+        Start the process, in a session of its own: the terminal's Ctrl-C does not reach it.
+
+        Raises:
+            lockfile.InUse: When the part's lock is held by somebody else.
+        """
+        self.part = part
+        self.began = time.monotonic()
+        self.exited = asyncio.Event()
+        self._show = show
+        self._rest = b""
+        lock = part.take_lock() if part.take_lock else None
+        try:
+            self._process = subprocess.Popen(
+                leashed(part.argv, end_with=part.parent_death),
+                env={**part.env, **env},
+                cwd=part.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(lock,) if lock is not None else (),
+            )
+            if lock is not None:
+                lockfile.sign(lock, pid=self._process.pid)
+        finally:
+            if lock is not None:
+                os.close(lock)
+        assert self._process.stdout
+        self._pipe = self._process.stdout.fileno()
+        os.set_blocking(self._pipe, False)
+        asyncio.get_running_loop().add_reader(self._pipe, self._read)
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also that of its group and session."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | str:
+        """How it ended: exit code, or the signal's name."""
+        code = self._process.returncode
+        return code if code >= 0 else signal.Signals(-code).name
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self.began
+
+    def check(self) -> None:
+        """Look whether the process has ended; if so, end what is left of its group."""
+        if self.exited.is_set() or self._process.poll() is None:
+            return
+        self._signal_group(signal.SIGKILL)
+        while self._read():
+            pass
+        self._close()
+        self.exited.set()
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and all processes of its group at once."""
+        if not self.exited.is_set():
+            self._signal_group(signal.SIGKILL)
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end; say whether it came."""
+        try:
+            await asyncio.wait_for(self.exited.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _read(self) -> bool:
+        try:
+            chunk = os.read(self._pipe, CHUNK)
+        except BlockingIOError:
+            return False
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._show(self.part.name, line)
+        if not chunk or len(self._rest) > LONGEST_LINE:
+            self._flush()
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self._pipe)
+        return bool(chunk)
+
+    def _flush(self) -> None:
+        if self._rest:
+            self._show(self.part.name, self._rest)
+        self._rest = b""
+
+    def _close(self) -> None:
+        self._flush()
+        asyncio.get_running_loop().remove_reader(self._pipe)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
+            os.killpg(self.pid, number)

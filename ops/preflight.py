@@ -1,0 +1,107 @@
+"""Preflight: what `up` checks before the first part starts, so that it fails in one line."""
+
+import os
+import socket
+import time
+
+import redis.exceptions
+
+from ops import lockfile, output
+from ops.connect import connect
+from ops.settings import Settings
+
+#: Seconds for an `up` that was killed to be gone, with its gateway.
+GONE_LIMIT_S = 2.0
+#: Exit codes: the world is not ready, or a setting is wrong.
+NOT_NOW = 1
+BAD_SETTINGS = 2
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
+    """Nothing can be started; the message is the line to show, with the exit code to end with."""
+
+    def __init__(self, sentence: str, *, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def take_lock(settings: Settings) -> int:
+    """
+    Take the data folder for this process, and make it if it is missing.
+
+    Returns:
+        The descriptor of the lock; closing it gives the folder back.
+
+    Raises:
+        Refusal: When another `up` has it, or nobody can.
+    """
+    folder = settings.data
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "up.lock"
+        lock = lockfile.take(path, folder=folder, owner='"up", ', wait_s=GONE_LIMIT_S)
+    except lockfile.InUse as error:
+        raise Refusal(str(error), code=NOT_NOW) from None
+    except OSError as error:
+        sentence = f"INVIGIL_DATA: cannot use {folder}: {error.strerror}"
+        raise Refusal(sentence, code=BAD_SETTINGS) from None
+    lockfile.sign(lock, pid=os.getpid())
+    return lock
+
+
+def complete(settings: Settings) -> Settings:
+    """
+    Check what the parts will need, and fill in what was left open.
+
+    Raises:
+        Refusal: When the port is taken or ``REDIS_URL`` does not answer.
+    """
+    if settings.port:
+        _check_port(settings.host, settings.port)
+    if not settings.is_embedded:
+        _check_redis(settings)
+    return settings.model_copy(
+        update={
+            "port": settings.port or free_port(settings.host),
+            "log_format": "console" if output.is_console(settings) else "json",
+        }
+    )
+
+
+def free_port(host: str) -> int:
+    """Return a port that is free now."""
+    with _bind(host, 0) as bound:
+        port: int = bound.getsockname()[1]
+        return port
+
+
+def _check_redis(settings: Settings) -> None:
+    with connect(settings.redis) as client:
+        try:
+            client.ping()
+        except redis.exceptions.RedisError as error:
+            shown = settings.shown()["REDIS_URL"]
+            sentence = f"REDIS_URL: {shown} does not answer: {error}"
+            raise Refusal(sentence, code=NOT_NOW) from None
+
+
+def _check_port(host: str, port: int) -> None:
+    deadline = time.monotonic() + GONE_LIMIT_S
+    while True:
+        try:
+            return _bind(host, port).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                why = os.strerror(error.errno or 0)
+                sentence = f"INVIGIL_PORT: cannot listen on {host}:{port}: {why}"
+                raise Refusal(sentence, code=BAD_SETTINGS) from None
+        time.sleep(lockfile.POLL_S)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except socket.gaierror as error:
+        sentence = f"INVIGIL_HOST: {host!r} is no address: {error.strerror}"
+        raise Refusal(sentence, code=BAD_SETTINGS) from None
+    return socket.create_server((host, port), family=family)

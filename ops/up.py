@@ -1,0 +1,181 @@
+"""Up: the whole stack in one terminal."""
+
+import asyncio
+import os
+import signal
+import sys
+import sysconfig
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+import structlog
+
+from ops import embedded, log, output, preflight
+from ops.celery_argv import beat_argv, worker_argv
+from ops.events import Event
+from ops.keys import QUEUE_EXAM, QUEUE_MAIL, QUEUE_SLOW
+from ops.part import Part
+from ops.preflight import Refusal, free_port
+from ops.settings import Settings, variable
+from ops.supervisor import End, Supervisor
+
+#: Folder of the packages that the parts import.
+ROOT = Path(__file__).absolute().parents[1]
+#: Seconds a part has to finish what it does.
+GRACE_S = 5.0
+WORKER_GRACE_S = 10.0
+#: Seconds for Redis to write its file when everything has to be quick.
+LAST_WORDS_S = 1.0
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings) -> int:
+    """
+    Run all parts until a signal.
+
+    Returns:
+        The exit code: 0 after an end in order, 130 after a second signal, 2 when a setting is
+        wrong, 1 when something does not start.
+    """
+    try:
+        lock = preflight.take_lock(settings)
+    except Refusal as refusal:
+        return _say(End(refusal.code, str(refusal)))
+    try:
+        return _say(asyncio.run(_run(preflight.complete(settings))))
+    except Refusal as refusal:
+        return _say(End(refusal.code, str(refusal)))
+    except embedded.NotStarted as error:
+        return _say(End(1, str(error)))
+    finally:
+        os.close(lock)
+
+
+def stages(settings: Settings, *, sink_port: int | None) -> list[list[Part]]:
+    """
+    Return the parts in the order of their start. They end in the reverse order.
+
+    Args:
+        settings: With a port for the gateway and the URL of a mail server.
+        sink_port: Port of the development mail sink; None when there is a real mail server.
+    """
+    part = partial(_part, settings)
+    cli = [sys.executable, "-m", "ops.cli"]
+    scales = {
+        QUEUE_EXAM: settings.exam_autoscale,
+        QUEUE_MAIL: settings.mail_autoscale,
+        QUEUE_SLOW: settings.slow_autoscale,
+    }
+    first = [_redis(settings)] if settings.is_embedded else []
+    if sink_port is not None:
+        first.append(part("sink", [*cli, "sink", "--port", str(sink_port)], ends_first=True))
+    return [
+        first,
+        [
+            *(
+                part(f"worker-{queue}", worker_argv(queue, scale), grace_s=WORKER_GRACE_S)
+                for queue, scale in scales.items()
+            ),
+            part("dispatcher", [*cli, "dispatcher"], ends_first=True),
+            part("beat", beat_argv(), ends_first=True),
+        ],
+        [part("gateway", [*cli, "gateway"])],
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """
+    Return the environment of every part: ours, with each setting as it holds here.
+
+    ``REDIS_URL`` stays unset for the embedded server: each part finds the socket by the data
+    folder. Packages that are not installed but lie in a checkout are found from everywhere.
+    """
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    given = {variable(name): str(value) for name, value in values.items() if value is not None}
+    env = {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
+    if ROOT not in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return env
+
+
+async def _run(settings: Settings) -> End:
+    began = time.monotonic()
+    sink_port = free_port("127.0.0.1") if settings.smtp_url is None else None
+    if sink_port is not None:
+        url = f"smtp://127.0.0.1:{sink_port}"
+        settings = settings.model_copy(update={"smtp_url": url})
+    planned = [stage for stage in stages(settings, sink_port=sink_port) if stage]
+    names = [part.name for stage in planned for part in stage]
+    is_console = settings.log_format == "console"
+
+    def on_ready() -> None:
+        facts = _facts(settings, has_sink=sink_port is not None)
+        took_s = time.monotonic() - began
+        _log.info(Event.UP_READY, **facts, took_s=round(took_s, 3))
+        if is_console:
+            output.write(output.banner(facts, took_s=took_s).encode())
+
+    log.configure(settings, part="up")
+    _log.info(Event.PART_STARTING, parts=names, settings=settings.shown())
+    show = output.Prefixed(names).show if is_console else output.show_json
+    end = await Supervisor(planned, show=show, on_ready=on_ready).run()
+    _log.info(Event.UP_STOPPED, exit_code=end.code, reason=end.reason)
+    return end
+
+
+def _part(
+    settings: Settings,
+    name: str,
+    argv: list[str],
+    *,
+    grace_s: float = GRACE_S,
+    ends_first: bool = False,
+) -> Part:
+    return Part(
+        name=name,
+        argv=tuple(argv),
+        env={**environment(settings), "INVIGIL_PART": name},
+        cwd=settings.data,
+        log=settings.logs / f"{name}.jsonl",
+        grace_s=grace_s,
+        ends_first=ends_first,
+    )
+
+
+def _redis(settings: Settings) -> Part:
+    return Part(
+        name="redis",
+        argv=tuple(embedded.command(settings, embedded.find_server())),
+        env=os.environ,
+        cwd=settings.data,
+        log=embedded.log_path(settings),
+        grace_s=embedded.END_LIMIT_S,
+        last_words_s=LAST_WORDS_S,
+        parent_death=signal.SIGTERM,
+        take_lock=partial(embedded.take_lock, settings),
+        answers=partial(embedded.answers, settings),
+    )
+
+
+def _facts(settings: Settings, *, has_sink: bool) -> dict[str, str]:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    shown = f"[{host}]" if ":" in host else host
+    shown_redis = settings.shown()["REDIS_URL"] or settings.redis
+    return {
+        "url": f"http://{shown}:{settings.port}",
+        "data": str(settings.data),
+        "logs": str(settings.logs),
+        "redis": shown_redis,
+        "mail": str(settings.mail / "maildir")
+        if has_sink
+        else settings.shown()["INVIGIL_SMTP_URL"],
+    }
+
+
+def _say(end: End) -> int:
+    if end.reason:
+        click.echo(f"invigil up: {end.reason}", err=True)
+    return end.code

@@ -63,7 +63,7 @@ class Event(StrEnum):
     BOOKMARK_DAMAGED = "bookmark_damaged"
 
     # --- parts ------------------------------------------------------------------------------
-    #: any part: it begins; carries its version and settings without secrets
+    #: any part: it begins; carries its settings without secrets
     PART_STARTING = "part_starting"
     #: any part: it does its work from here on
     PART_READY = "part_ready"

@@ -117,10 +117,10 @@ _part = os.environ.get("INVIGIL_PART") or ("beat" if "beat" in sys.argv else "wo
 
 
 @signals.celeryd_init.connect
-def _name_part(options: dict[str, Any] | None = None, **_: object) -> None:
+def _name_part(options: dict[str, Any], **_: object) -> None:
     """Name a worker that was started by hand after the queues it serves; log from here on."""
     global _part  # noqa: PLW0603 - only this signal knows the queues, the next ones want the name
-    queues = (options or {}).get("queues")
+    queues = options.get("queues")
     if queues and "INVIGIL_PART" not in os.environ:
         names = queues if isinstance(queues, str) else ",".join(queues)
         _part = f"worker-{names.replace(',', '-')}"

@@ -1,0 +1,68 @@
+"""Fixtures that every folder may use."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ops import embedded
+from ops.settings import Settings
+
+
+def pytest_configure() -> None:
+    """
+    Forget the caller's settings, before anything imports `tasks`, which reads them once.
+
+    Nothing of them decides a test, and no test writes into the caller's data folder.
+    """
+    for name in list(os.environ):
+        if name.startswith(("INVIGIL_", "REDIS_URL")) and name != "INVIGIL_TEST_SERVER":
+            del os.environ[name]
+    os.environ["INVIGIL_DATA"] = str(Path(tempfile.gettempdir()) / "invigil-tests-unused")
+
+
+@pytest.fixture(scope="session")
+def server_program() -> Path:
+    """The server that the tests run on: ``redis`` on PATH, or the ``valkey`` that we bring."""
+    if os.environ.get("INVIGIL_TEST_SERVER", "valkey") == "valkey":
+        return embedded.find_server()
+    found = shutil.which("redis-server")
+    assert found, "INVIGIL_TEST_SERVER=redis, and no redis-server on PATH"
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def server(server_program: Path) -> Iterator[Settings]:
+    """A private server for tests that talk to Redis and start no process of their own."""
+    with tempfile.TemporaryDirectory(prefix="invigil-") as folder:
+        settings = Settings(data=Path(folder))
+        with embedded.running(settings, server=server_program):
+            yield settings
+
+
+@pytest.fixture
+def client(server: Settings) -> Iterator[redis.Redis]:
+    """A client of the private server, which is empty."""
+    with redis.Redis.from_url(server.redis) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_program: Path) -> Iterator[str | None]:
+    """
+    What ``REDIS_URL`` is for a stack: unset for the embedded server.
+
+    For the server on PATH a private one is started, as an operator would have one running.
+    """
+    if os.environ.get("INVIGIL_TEST_SERVER", "valkey") == "valkey":
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="invigil-") as folder:
+        settings = Settings(data=Path(folder))
+        with embedded.running(settings, server=server_program):
+            yield settings.redis

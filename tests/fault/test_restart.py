@@ -1,0 +1,202 @@
+"""Stop it, kill it, start it again: nothing is lost, and nothing comes early or twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.stack import Stack, running, start, wait_until_ready
+from support.waiting import wait_until
+
+from filestore.document import from_iso
+from ops import keys
+
+
+@pytest.fixture
+def stack(tmp_path: Path, redis_url: str | None) -> Iterator[Stack]:
+    """A system of the test's own, to be broken."""
+    with running(tmp_path, redis_url=redis_url, mail_every=3600) as stack:
+        yield stack
+
+
+def again(stack: Stack) -> Stack:
+    """Start the system on the same data."""
+    url = stack.env.get("REDIS_URL")
+    restarted = start(stack.output.parent, redis_url=url, mail_every=3600)
+    wait_until_ready(restarted)
+    stack.process, stack.output, stack.url = restarted.process, restarted.output, restarted.url
+    return stack
+
+
+def processes(stack: Stack) -> list[str]:
+    """List what runs on the stack's data, by its environment or command line."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            text = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if folder.name.isdecimal() and str(stack.settings.data).encode() in text:
+            found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def test_ctrl_c(stack: Stack) -> None:
+    """Ctrl-C leaves no process; started again, what passed is absent at once, the rest keeps."""
+    stack.post("/exams", {"pk": "short", "duration": 2})
+    stack.post("/exams", {"pk": "long", "duration": 600})
+    wait_until(lambda: stack.document("short") and stack.document("long"), saying="both started")
+    before = stack.document("long")
+
+    assert 0 == stack.stop()
+    assert [] == processes(stack)
+    deadline_ms = from_iso(stack.document("short")["deadline"])
+    wait_until(lambda: _now_ms() > deadline_ms, saying="the short one's deadline has passed")
+    again(stack)
+
+    wait_until(lambda: stack.has_status("short", "absent"), timeout_s=5, saying="absent at once")
+    assert before == stack.document("long")
+    deadline = stack.redis().zscore(keys.DEADLINES, "long")
+    assert from_iso(before["deadline"]) == deadline
+
+
+def test_ctrl_c_under_load(stack: Stack) -> None:
+    """Stopped amid two thousand commands, it goes on where it was: every exam ends once."""
+    stack.invigil("send", "exam.start", "--pk", "load", "--duration", "1", "--count", "2000")
+    folder = stack.settings.exams
+    wait_until(lambda: len(list(folder.glob("*/load-*.json"))) > 100, saying="it is under way")
+
+    assert 0 == stack.stop()
+    again(stack)
+
+    def ended() -> bool:
+        paths = list(folder.glob("*/load-*.json"))
+        return sum('"absent"' in path.read_text() for path in paths) == 2000
+
+    wait_until(ended, timeout_s=60, saying="all are absent")
+    for path in folder.glob("*/load-*.json"):
+        applied = [h["type"] for h in json.loads(path.read_text())["history"]]
+        assert ["exam.start", "exam.expire"] == applied
+    counts = stack.redis().hgetall(keys.COUNTS)
+    assert {b"started": b"2000", b"absent": b"2000"} == counts
+
+
+def test_killed(stack: Stack) -> None:
+    """kill -9 of `up` leaves no process, and `up` again at once loses nothing."""
+    stack.post("/exams", {"pk": "kept", "duration": 600})
+    wait_until(lambda: stack.document("kept"), saying="started")
+
+    stack.process.kill()
+    stack.process.wait()
+    again(stack)
+
+    assert stack.redis().zscore(keys.DEADLINES, "kept")
+    assert 202 == stack.post("/exams/kept/result", {"status": "pass"}).status
+    wait_until(lambda: stack.has_status("kept", "pass"), saying="pass")
+    assert 0 == stack.stop()
+    wait_until(lambda: [] == processes(stack), saying="no process is left")
+
+
+def test_second_ctrl_c(stack: Stack) -> None:
+    """A second Ctrl-C ends everything at once; the sleeping echo is printed by the next run."""
+    stack.post("/echo", {"text": "twice stopped", "delay": 3})
+    wait_until(lambda: stack.lines("echo_started"), saying="the echo sleeps")
+
+    stack.process.send_signal(signal.SIGINT)
+    wait_until(lambda: stack.lines("part_stopping", part="up"), saying="it began to stop")
+    assert 130 == stack.stop()
+    assert [] == processes(stack)
+    again(stack)
+
+    wait_until(lambda: stack.lines("echo_printed"), timeout_s=30, saying="printed")
+    assert ["twice stopped"] == [line["text"] for line in stack.lines("echo_printed")]
+
+
+@pytest.mark.parametrize("part", ["worker-exam", "dispatcher", "gateway", "worker-slow", "beat"])
+def test_killed_part(stack: Stack, part: str) -> None:
+    """A part that is killed is started again, and a command sent meanwhile is applied."""
+    old = stack.pid(part)
+    os.kill(old, signal.SIGKILL)
+    stack.redis().xadd(keys.COMMANDS, {"type": "exam.start", "data": '{"pk":"meanwhile"}'})
+
+    wait_until(lambda: stack.document("meanwhile"), timeout_s=20, saying="it is started")
+    [line] = wait_until(lambda: stack.lines("part_exited", part=part), saying="it is said")
+    assert "SIGKILL" == line["status"]
+    wait_until(lambda: stack.pid(part) != old, timeout_s=20, saying="there is a new one")
+
+
+def test_killed_while_applying(stack: Stack) -> None:
+    """Killing every exam process amid a thousand commands costs no exam and applies none twice."""
+    stack.invigil("send", "exam.start", "--pk", "k", "--duration", "600", "--count", "1000")
+    folder = stack.settings.exams
+    wait_until(lambda: len(list(folder.glob("*/k-*.json"))) > 50, saying="it is under way")
+
+    os.killpg(stack.pid("worker-exam"), signal.SIGKILL)
+
+    wait_until(
+        lambda: len(list(folder.glob("*/k-*.json"))) == 1000, timeout_s=60, saying="all started"
+    )
+    for path in folder.glob("*/k-*.json"):
+        assert 1 == len(json.loads(path.read_text())["history"])
+    assert b"1000" == stack.redis().hget(keys.COUNTS, "started")
+
+
+def test_killed_redis(stack: Stack) -> None:
+    """The embedded server, killed, is back with all it had acknowledged; work goes on."""
+    if not stack.settings.is_embedded:
+        pytest.skip("the server is not ours to kill")
+    stack.post("/exams", {"pk": "before", "duration": 600})
+    pid = int((stack.settings.redis_folder / "server.lock").read_text())
+
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: stack.lines("part_exited", part="redis"), saying="it is said")
+    wait_until(lambda: stack.get("/readyz").status == 200, timeout_s=20, saying="ready again")
+
+    assert 202 == stack.post("/exams/before/result", {"status": "pass"}).status
+    wait_until(lambda: stack.has_status("before", "pass"), timeout_s=30, saying="pass")
+
+
+def test_second_up(stack: Stack) -> None:
+    """A second `up` on the same data is refused, and names the first one's process."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "up"],
+        env=stack.env,
+        cwd=stack.output.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 1 == shown.returncode
+    assert str(stack.process.pid) in shown.stderr
+
+
+def test_stand_by(stack: Stack) -> None:
+    """A second dispatcher stands by, and takes over when the first is killed."""
+    command = [sys.executable, "-m", "ops.cli", "dispatcher"]
+    env = {**stack.env, "INVIGIL_PART": "stand-by"}
+    output = stack.output.parent / "stand-by"
+    with output.open("wb") as file:
+        second = subprocess.Popen(command, env=env, cwd=output.parent, stdout=file)
+    try:
+        wait_until(lambda: b"part_ready" in output.read_bytes(), timeout_s=20, saying="ready")
+        assert b"lease_taken" not in output.read_bytes()
+
+        os.kill(stack.pid("dispatcher"), signal.SIGKILL)
+
+        wait_until(lambda: b"lease_taken" in output.read_bytes(), timeout_s=3, saying="takes over")
+        stack.post("/exams", {"pk": "after", "duration": 600})
+        wait_until(lambda: stack.document("after"), saying="started")
+    finally:
+        second.terminate()
+        assert 0 == second.wait(20)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

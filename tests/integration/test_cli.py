@@ -1,0 +1,131 @@
+"""The command line: clear help, clear errors, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.stack import environment
+
+PARTS = ["up", "gateway", "dispatcher", "worker", "beat", "send", "config"]
+
+
+def invigil(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command on an empty data folder."""
+    env = environment(folder / "var", redis_url=settings.pop("redis_url", None))
+    return subprocess.run(
+        [sys.executable, "-m", "ops.cli", *arguments],
+        env={**env, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", PARTS)
+def test_help(tmp_path: Path, command: str) -> None:
+    """Each command is in the list, and explains itself."""
+    assert f"  {command} " in invigil(tmp_path, "--help").stdout
+    shown = invigil(tmp_path, command, "--help")
+
+    assert (0, True) == (shown.returncode, len(shown.stdout.splitlines()) > 4)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("INVIGIL_PORT", "abc"),
+        ("INVIGIL_EXAM_DURATION", "-5"),
+        ("INVIGIL_EXAM_DURATION", "1.5"),
+        ("INVIGIL_MAIL_EVERY", "0"),
+        ("INVIGIL_ECHO_DELAY", "nan"),
+        ("REDIS_URL", "http://localhost"),
+        ("INVIGIL_SLOW_AUTOSCALE", "1,2"),
+    ],
+)
+@pytest.mark.parametrize("command", [("up",), ("gateway",), ("dispatcher",), ("beat",)])
+def test_bad_setting(tmp_path: Path, command: tuple[str], variable: str, value: str) -> None:
+    """A bad value is one line that names the variable and the value; the exit code is 2."""
+    shown = invigil(tmp_path, *command, **{variable: value})
+
+    [line] = shown.stderr.splitlines()
+    assert 2 == shown.returncode
+    assert variable in line
+    assert repr(value) in line
+
+
+def test_bad_setting_under_celery(tmp_path: Path) -> None:
+    """Celery's own command line shows the same line for a bad value."""
+    script = str(Path(sys.executable).with_name("celery"))
+    env = {**environment(tmp_path / "var", redis_url=None), "INVIGIL_PORT": "abc"}
+
+    shown = subprocess.run(
+        [script, "-A", "tasks", "worker"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 2 == shown.returncode
+    assert "INVIGIL_PORT: 'abc' is not allowed" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_config(tmp_path: Path) -> None:
+    """`config` shows every setting by its variable, and no secret."""
+    shown = invigil(
+        tmp_path,
+        "config",
+        "--json",
+        redis_url="redis://:hunter2@localhost",
+        INVIGIL_SMTP_URL="smtps://me:hunter2@mail",
+    )
+
+    settings = json.loads(shown.stdout)
+    assert "120" == settings["INVIGIL_EXAM_DURATION"]
+    assert "redis://***@localhost" == settings["REDIS_URL"]
+    assert "hunter2" not in shown.stdout + invigil(tmp_path, "config").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("exam.start",), "pk"),
+        (("exam.start", "--pk", "../x"), "pk"),
+        (("exam.start", "--pk", "a", "--duration", "0"), "duration"),
+        (("exam.finish", "--pk", "a"), "status"),
+        (("echo", "--text", "a", "--delay", "-1"), "delay"),
+        (("echo", "--pk", "a", "--text", "a"), "pk"),
+        (("exam.start", "--pk", "a", "--id", "x", "--count", "2"), "id"),
+    ],
+)
+def test_send_bad(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    """A command that the stream would bury is refused before it is sent, naming the field."""
+    shown = invigil(tmp_path, "send", *arguments)
+
+    assert 2 == shown.returncode
+    assert shown.stderr.startswith(f"invigil send: {named}: ")
+
+
+def test_send_without_redis(tmp_path: Path) -> None:
+    """Without a server `send` says which one it tried and what to do."""
+    shown = invigil(tmp_path, "send", "exam.start", "--pk", "a")
+
+    assert 1 == shown.returncode
+    assert "redis.sock does not take it" in shown.stderr
+    assert "invigil up" in shown.stderr
+
+
+def test_up_without_redis(tmp_path: Path) -> None:
+    """A REDIS_URL that does not answer is said loudly; nothing is started in its place."""
+    shown = invigil(tmp_path, "up", redis_url="redis://:hunter2@127.0.0.1:1")
+
+    assert 1 == shown.returncode
+    assert "redis://***@127.0.0.1:1 does not answer" in shown.stderr
+    assert "hunter2" not in shown.stdout + shown.stderr

@@ -1,0 +1,319 @@
+"""The dispatcher against a real server, turn by turn, without its loop."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from support.client import Client
+
+from dispatcher import lease
+from dispatcher.lease import LeaseLost
+from dispatcher.loop import Dispatcher
+from dispatcher.promote import promote
+from dispatcher.routes import MOST_PKS
+from dispatcher.stream import MOST_BELLS
+from ops import keys
+from ops.settings import Settings
+from tasks.app import KEY_PREFIX, broker_url
+
+EXAM_QUEUE = KEY_PREFIX + keys.QUEUE_EXAM
+SLOW_QUEUE = KEY_PREFIX + keys.QUEUE_SLOW
+
+
+@pytest.fixture
+def app(server: Settings) -> Iterator[Celery]:
+    """A Celery application on the private server, as far as sending needs one."""
+    with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        yield app
+
+
+def active(client: Client, app: Celery, server: Settings, token: str = "mine") -> Dispatcher:
+    """Make a dispatcher that holds the lease and has finished its predecessor's work."""
+    assert lease.take(client, token=token)
+    stop = threading.Event()
+    dispatcher = Dispatcher(client, app=app, settings=server, token=token, stop=stop)
+    dispatcher._stream.ensure_group()
+    dispatcher.recover()
+    return dispatcher
+
+
+def push(
+    client: Client, data: object, *, type_name: str = "exam.start", entry_id: str = "*"
+) -> str:
+    """Push a command as any producer does."""
+    text = data if isinstance(data, bytes) else json.dumps(data).encode()
+    entry = client.xadd(keys.COMMANDS, {"type": type_name, "data": text}, id=entry_id)
+    return str(entry, "ascii")
+
+
+def bells(client: Client, queue: str = EXAM_QUEUE) -> list[Any]:
+    """Read the arguments of the waiting Celery messages, the oldest first."""
+    messages = [json.loads(text) for text in client.lrange(queue, 0, -1)]
+    return [json.loads(base64.b64decode(m["body"])) for m in reversed(messages)]
+
+
+def test_places_and_rings(client: Client, app: Celery, server: Settings) -> None:
+    """A pushed start lies in its exam's inbox, with its ingress time, and a bell is rung."""
+    dispatcher = active(client, app, server)
+    entry = push(client, {"pk": "math-7", "duration": 5})
+
+    dispatcher.turn()
+
+    at_ms, _, letter = client.hgetall(keys.inbox("math-7"))[entry.encode()].decode().partition(" ")
+    assert entry.partition("-")[0] == at_ms
+    assert [entry, None, "exam.start", 5] == json.loads(letter)
+    assert [["math-7"]] == [args[0] for args, _, _ in bells(client)]
+
+
+def test_default_duration(client: Client, app: Celery, server: Settings) -> None:
+    """A start that names no duration gets the one of the settings."""
+    entry = push(client, {"pk": "a"})
+
+    active(client, app, server).turn()
+
+    letter = client.hget(keys.inbox("a"), entry).decode().partition(" ")[2]
+    assert server.exam_duration == json.loads(letter)[3]
+
+
+def test_forged_id(client: Client, app: Celery, server: Settings) -> None:
+    """A command whose entry id was forged into the future came when it was first placed."""
+    now_s, _ = client.time()
+    future = (now_s + 86_400) * 1000
+    entry = push(client, {"pk": "a"}, entry_id=f"{future}-0")
+
+    active(client, app, server).turn()
+
+    at_ms = int(client.hget(keys.inbox("a"), entry).partition(b" ")[0])
+    assert now_s * 1000 <= at_ms < future
+
+
+HOSTILE: dict[str, dict[bytes, bytes]] = {
+    "brackets": {b"type": b"exam.start", b"data": b"[" * 100_000},
+    "short brackets": {b"type": b"exam.start", b"data": b"[" * 60_000},
+    "NaN": {b"type": b"echo", b"data": b'{"text":"a","delay":NaN}'},
+    "NUL": {b"type": b"exam.start\0", b"data": b"{}\0"},
+    "megabyte": {b"type": b"echo", b"data": b'{"text":"' + b"x" * 2**20 + b'"}'},
+    "megabyte of type": {b"type": b"x" * 2**20, b"data": b"{}"},
+    "wrong type of value": {b"type": b"exam.start", b"data": b'{"pk":7}'},
+    "missing data": {b"type": b"exam.start"},
+    "missing type": {b"data": b"{}"},
+    "path": {b"type": b"exam.start", b"data": b'{"pk":"../../etc/passwd"}'},
+    "not UTF-8": {b"type": b"\xff\xfe", b"data": b"\xff", b"\xff": b"\xff"},
+    "half a pair": {b"type": b"echo", b"data": b'{"text":"\\ud800"}'},
+    "thousands of fields": {str(i).encode(): b"x" for i in range(5_000)},
+    "fraction": {b"type": b"exam.start", b"data": b'{"pk":"a","duration":1.5}'},
+    "huge": {b"type": b"exam.start", b"data": b'{"pk":"a","duration":1e999}'},
+    "digits": {b"type": b"exam.start", b"data": b'{"pk":"a","duration":' + b"9" * 5000 + b"}"},
+}
+
+
+@pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile(client: Client, app: Celery, server: Settings, fields: dict[bytes, bytes]) -> None:
+    """What is nobody's command is buried with a reason, and the entry behind it is dispatched."""
+    dispatcher = active(client, app, server)
+    entry = client.xadd(keys.COMMANDS, fields)
+    push(client, {"pk": "behind"})
+
+    dispatcher.turn()
+
+    [(_, dead)] = client.xrange(keys.DEAD)
+    assert entry == dead[b"entry"]
+    assert dead[b"reason"].decode().isprintable()
+    assert [["behind"]] == [args[0] for args, _, _ in bells(client)]
+    assert 1 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+
+def test_buried_unchanged(client: Client, app: Celery, server: Settings) -> None:
+    """A dead letter holds every original field, byte for byte."""
+    fields = {b"type": b"nope", b"data": b"\xff\0", b"entry": b"mine", b"\xfe": b""}
+    client.xadd(keys.COMMANDS, fields)
+
+    active(client, app, server).turn()
+
+    [(_, dead)] = client.xrange(keys.DEAD)
+    copied = {name[6:]: value for name, value in dead.items() if name.startswith(b"field:")}
+    assert fields == copied
+
+
+def test_backlog(client: Client, app: Celery, server: Settings) -> None:
+    """Under backlog a bell names up to 64 exams, each once and in the order of the stream."""
+    pks = [f"e{i}" for i in range(256)]
+    for pk in pks:
+        push(client, {"pk": pk})
+
+    active(client, app, server).turn()
+
+    named = [args[0] for args, _, _ in bells(client)]
+    assert pks == [pk for group in named for pk in group]
+    assert MOST_PKS == max(len(group) for group in named)
+
+
+def test_recovers_first(client: Client, app: Celery, server: Settings) -> None:
+    """What a dead dispatcher had read is placed before anything newer is read."""
+    old = active(client, app, server)
+    first = push(client, {"pk": "a"})
+    assert old._stream.read_new()  # read, and then it dies
+    lease.release(client, token="mine")
+    push(client, {"pk": "a", "status": "pass"}, type_name="exam.finish")
+
+    active(client, app, server, token="successor")
+
+    assert [first.encode()] == client.hkeys(keys.inbox("a"))
+
+
+def test_idle_again(client: Client, app: Celery, server: Settings) -> None:
+    """An entry that nobody finished is dispatched again, and keeps its first ingress time."""
+    dispatcher = active(client, app, server)
+    entry = push(client, {"pk": "a"})
+    dispatcher.turn()
+    before = client.hgetall(keys.inbox("a"))
+    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
+
+    dispatcher.dispatch(dispatcher._stream.claim_idle(), redelivered=True)
+
+    assert before == client.hgetall(keys.inbox("a"))
+    assert 2 == len(bells(client))
+
+
+def test_fresh_is_left_alone(client: Client, app: Celery, server: Settings) -> None:
+    """An entry that a task has renewed is not dispatched again."""
+    dispatcher = active(client, app, server)
+    push(client, {"text": "hi"}, type_name="echo")
+    dispatcher.turn()
+
+    assert [] == dispatcher._stream.claim_idle()
+
+
+def test_acknowledged_is_not_placed(client: Client, app: Celery, server: Settings) -> None:
+    """An entry that was acknowledged while it was in hand is not placed again."""
+    dispatcher = active(client, app, server)
+    entry = push(client, {"pk": "a"})
+    entries = dispatcher._stream.read_new()
+    client.xack(keys.COMMANDS, keys.GROUP, entry)
+
+    dispatcher.dispatch(entries or [], redelivered=True)
+
+    assert not client.exists(keys.inbox("a"))
+
+
+def test_one_active(client: Client) -> None:
+    """Of two dispatchers one is active; the other follows as soon as the first lets go."""
+    assert lease.take(client, token="first")
+
+    assert not lease.take(client, token="second")
+    lease.release(client, token="second")
+    assert not lease.take(client, token="second")
+    lease.release(client, token="first")
+    assert lease.take(client, token="second")
+
+
+def test_lease_runs_out(client: Client) -> None:
+    """A dispatcher that died is succeeded within three seconds."""
+    assert lease.take(client, token="dead")
+
+    assert 0 < client.pttl(keys.LEASE) < 3_000
+
+
+def test_paused_does_no_harm(client: Client, app: Celery, server: Settings) -> None:
+    """A dispatcher that lost its lease neither reads nor places nor claims."""
+    paused = active(client, app, server)
+    push(client, {"pk": "a"})
+    in_hand = paused._stream.read_new()
+    client.set(keys.LEASE, "successor")
+    push(client, {"pk": "b"})
+
+    for act in (
+        paused._stream.read_new,
+        lambda: paused._stream.read_pending("0"),
+        lambda: paused.dispatch(in_hand or [], redelivered=False),
+    ):
+        with pytest.raises(LeaseLost):
+            act()
+    assert 1 == client.xinfo_groups(keys.COMMANDS)[0]["lag"]
+    assert not client.exists(keys.inbox("a"))
+
+
+def test_deadline_fires(client: Client, app: Celery, server: Settings) -> None:
+    """A deadline that has passed leaves the set and becomes an expiry on the stream."""
+    client.zadd(keys.DEADLINES, {"due": 1_000, "open": 4e12})
+
+    fired = promote(client).fired
+
+    [(entry, fields)] = client.xrange(keys.COMMANDS)
+    assert [("due", 1_000, entry.decode())] == [(f.pk, f.deadline_ms, f.entry) for f in fired]
+    assert {"pk": "due", "deadline": 1_000} == json.loads(fields[b"data"])
+    assert [b"open"] == client.zrange(keys.DEADLINES, 0, -1)
+
+
+def test_expiry_after_deadline(client: Client) -> None:
+    """An expiry's ingress time is strictly after its deadline's millisecond."""
+    for _ in range(200):
+        seconds, microseconds = client.time()
+        client.zadd(keys.DEADLINES, {"a": seconds * 1000 + microseconds // 1000})
+        while not (fired := promote(client).fired):
+            pass
+        assert int(fired[0].entry.partition("-")[0]) > fired[0].deadline_ms
+
+
+def test_next_deadline(client: Client) -> None:
+    """The dispatcher is told when the next deadline is due."""
+    seconds, _ = client.time()
+    client.zadd(keys.DEADLINES, {"a": (seconds + 60) * 1000})
+
+    next_in_ms = promote(client).next_in_ms
+
+    assert next_in_ms is not None
+    assert 58_000 < next_in_ms <= 60_000
+
+
+def test_full_queue(client: Client, app: Celery, server: Settings) -> None:
+    """While the exam queue is deep, new entries stay on the stream, and deadlines still fire."""
+    dispatcher = active(client, app, server)
+    push(client, {"pk": "a"})
+    client.lpush(EXAM_QUEUE, *["x"] * MOST_BELLS)
+    client.zadd(keys.DEADLINES, {"due": 1})
+
+    dispatcher.turn()
+
+    assert not client.exists(keys.inbox("a"))
+    assert 0 == client.zcard(keys.DEADLINES)
+
+
+def test_echo_route(client: Client, app: Celery, server: Settings) -> None:
+    """An echo goes to the slow queue with its text, its ids and the default delay."""
+    entry = push(client, {"text": "hi"}, type_name="echo")
+
+    active(client, app, server).turn()
+
+    expected = {"entry": entry, "command_id": entry, "text": "hi", "delay": server.echo_delay}
+    assert [expected] == [kwargs for _, kwargs, _ in bells(client, SLOW_QUEUE)]
+
+
+def test_in_hand(client: Client, app: Celery, server: Settings) -> None:
+    """The gateway can see that entries are read and not placed yet, and when they are."""
+    dispatcher = active(client, app, server)
+    push(client, {"pk": "a"})
+
+    entries = dispatcher._stream.read_new()
+    assert client.exists(keys.IN_HAND)
+    dispatcher.dispatch(entries or [], redelivered=False)
+    assert not client.exists(keys.IN_HAND)
+
+
+def test_deleted_entry(client: Client, app: Celery, server: Settings, tmp_path: Path) -> None:
+    """An entry that was deleted while pending is buried, and holds up nothing."""
+    dispatcher = active(client, app, server)
+    entry = push(client, {"pk": "a"})
+    dispatcher._stream.read_new()
+    client.xdel(keys.COMMANDS, entry)
+
+    dispatcher.recover()
+
+    [(_, dead)] = client.xrange(keys.DEAD)
+    assert b"the entry was deleted from the stream" == dead[b"reason"]

@@ -1,0 +1,112 @@
+"""The gateway while Redis is away in one of its many ways, and when it is back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from support.breakable import Breakable
+from support.gateway import Http, on_stream, problem, serving
+from support.waiting import wait_until
+
+from filestore.store import Store
+from ingest.commands import Echo
+from ingest.producer import ANSWER_LIMIT_S
+from ops.connect import connect
+
+
+@pytest.fixture
+def server(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
+    """A running Redis, and its end."""
+    server = Breakable(tmp_path / "redis", server_program)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def client(server: Breakable) -> Iterator[Redis]:
+    """The test's own view of Redis."""
+    with connect(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(server: Breakable, tmp_path: Path) -> AsyncIterator[Http]:
+    """A client of a gateway whose Redis can break."""
+    async with serving(server.url, Store(tmp_path / "exams")) as http:
+        yield http
+
+
+async def test_no_answer_before_the_entry(http: Http, server: Breakable, client: Redis) -> None:
+    """The 202 waits for Redis: as long as Redis has not answered, nothing is promised."""
+    await http.post("/echo", json={"text": "first"})
+    server.freeze()
+
+    post = asyncio.create_task(http.post("/echo", json={"text": "second"}))
+    await asyncio.wait({post}, timeout=0.3)
+    assert not post.done()
+    server.thaw()
+
+    response = await post
+    assert response.status == 202
+    assert (await response.json())["entry"] in on_stream(client)
+
+
+async def test_frozen_redis(http: Http, server: Breakable, client: Redis) -> None:
+    """While Redis hangs every door says so, in bounded time, and all work when it goes on."""
+    await http.post("/echo", json={"text": "before"})
+    server.freeze()
+    began = time.monotonic()
+
+    result = http.post("/exams/math-7/result", json={"status": "pass"})
+    answers = await asyncio.gather(result, http.post("/exams", json={}))
+    ready = await http.get("/readyz")
+    server.thaw()
+
+    assert time.monotonic() - began < ANSWER_LIMIT_S + 2
+    for response in (*answers, ready):
+        assert await problem(response) == (503, "unavailable")
+        assert response.headers["Retry-After"] == "2"
+    assert (await ready.json(content_type=None))["redis"] == "away"
+    after = await http.post("/echo", json={"text": "after"})
+    assert on_stream(client)[(await after.json())["entry"]].data == Echo(text="after")
+    assert (await http.get("/readyz")).status == 200
+
+
+async def test_killed_redis(http: Http, server: Breakable, client: Redis) -> None:
+    """Without Redis a command is not taken; the next one is, when Redis is back."""
+    first = await (await http.post("/echo", json={"text": "before"})).json()
+    server.kill()
+
+    refused = await http.post("/echo", json={"text": "meanwhile"})
+    live = await http.get("/livez")
+    server.start()
+    again = await (await http.post("/echo", json={"text": "after"})).json()
+
+    assert await problem(refused) == (503, "unavailable")
+    assert live.status == 200
+    assert [first["entry"], again["entry"]] == list(on_stream(client))
+
+
+async def test_full_redis(http: Http, client: Redis) -> None:
+    """A Redis that is out of memory is away like any other: come again."""
+    client.config_set("maxmemory", "1")
+
+    response = await http.post("/echo", json={"text": "hi"})
+
+    assert await problem(response) == (503, "unavailable")
+
+
+async def test_redis_with_full_disk(http: Http, server: Breakable, client: Redis) -> None:
+    """A Redis that cannot save (MISCONF) is away like any other: come again."""
+    (server.folder / "dump.rdb").mkdir()
+    client.config_set("save", "900 1")
+    client.bgsave()
+    failed = lambda: client.info()["rdb_last_bgsave_status"] == "err"  # noqa: E731
+    wait_until(failed, saying="the snapshot failed")
+
+    response = await http.post("/echo", json={"text": "hi"})
+
+    assert await problem(response) == (503, "unavailable")

@@ -1,0 +1,126 @@
+"""The gateway as a process: what it logs, how it starts and how it ends."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from support.breakable import Breakable
+from support.gateway import post, process
+from support.waiting import wait_until
+
+from ops import keys
+from ops.connect import connect
+
+
+@pytest.fixture
+def server(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
+    """A running Redis, and its end."""
+    server = Breakable(tmp_path / "redis", server_program)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def client(server: Breakable) -> Iterator[Redis]:
+    """The test's own view of Redis."""
+    with connect(server.url) as client:
+        yield client
+
+
+async def test_log_tells_what_was_accepted(server: Breakable, tmp_path: Path) -> None:
+    """By the time of the 202 the log has a line with the ids of the command and the entry."""
+    with process(tmp_path, server.url) as gateway:
+        _, body = await post(f"{gateway.url()}/exams", {"pk": "math-7"})
+
+        (line,) = gateway.lines("accepted")
+
+    told = {name: line[name] for name in ("pk", "command_id", "entry", "type")}
+    body.pop("location")
+    assert {**body, "type": "exam.start"} == told
+
+
+async def test_log_tells_what_was_refused(server: Breakable, tmp_path: Path) -> None:
+    """The log has a line for each refusal, with its status, problem, method and path."""
+    with process(tmp_path, server.url) as gateway:
+        await post(f"{gateway.url()}/exams?token=secret", {"pk": ""})
+
+        (line,) = gateway.lines("request_refused")
+
+    assert (line["status"], line["method"], line["path"]) == (422, "POST", "/exams")
+    assert line["problem"] == "urn:invigil:problem:invalid-command"
+
+
+async def test_log_tells_why_it_failed(server: Breakable, client: Redis, tmp_path: Path) -> None:
+    """An unexpected error's traceback is in the log, with the id of the command it hit."""
+    client.set(keys.COMMANDS, "not a stream")
+    with process(tmp_path, server.url) as gateway:
+        await post(f"{gateway.url()}/echo", {"text": "hi"})
+
+        (line,) = gateway.lines("request_failed")
+
+    assert line["detail"].startswith("ResponseError: WRONGTYPE")
+    assert "Traceback" in line["exception"]
+    assert line["command_id"]
+
+
+async def test_starts_without_redis(tmp_path: Path) -> None:
+    """The gateway needs no Redis to start: it answers, and says that Redis is away."""
+    with process(tmp_path, f"unix://{tmp_path}/nobody.sock") as gateway:
+        status, _ = await post(f"{gateway.url()}/echo", {"text": "hi"})
+
+        (line,) = gateway.lines("request_failed")
+
+    assert status == 503
+    assert "nobody.sock" in line["detail"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_ends_in_order(server: Breakable, tmp_path: Path, number: signal.Signals) -> None:
+    """Asked to end, the gateway answers what is under way and says that it has stopped."""
+    with process(tmp_path, server.url) as gateway:
+        url = gateway.url()
+        server.freeze()
+        under_way = asyncio.create_task(post(f"{url}/echo", {"text": "hi"}))
+        await asyncio.wait({under_way}, timeout=0.5)
+
+        gateway.process.send_signal(number)
+        await asyncio.to_thread(
+            wait_until, lambda: bool(gateway.lines("part_stopping")), saying="stopping"
+        )
+        server.thaw()
+
+        assert (await under_way)[0] == 202
+        assert await asyncio.to_thread(gateway.end) == (0, "")
+        assert gateway.lines("part_stopped")
+
+
+async def test_ends_although_redis_hangs(server: Breakable, tmp_path: Path) -> None:
+    """Asked to end while Redis hangs, the gateway says so to its clients and ends in time."""
+    with process(tmp_path, server.url) as gateway:
+        url = gateway.url()
+        server.freeze()
+        under_way = asyncio.create_task(post(f"{url}/echo", {"text": "hi"}))
+        await asyncio.wait({under_way}, timeout=0.5)
+        began = time.monotonic()
+
+        gateway.process.send_signal(signal.SIGTERM)
+
+        assert (await under_way)[0] == 503
+        assert await asyncio.to_thread(gateway.end) == (0, "")
+        assert time.monotonic() - began < 5
+
+
+def test_port_in_use(server: Breakable, tmp_path: Path) -> None:
+    """A port that somebody else has ends the start with one line that names the setting."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with process(tmp_path, server.url, INVIGIL_PORT=str(port)) as gateway:
+            status, said = gateway.end()
+
+    assert status == 2
+    assert said == f"invigil: INVIGIL_PORT: port {port} of 127.0.0.1 is in use\n"

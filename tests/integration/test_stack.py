@@ -1,0 +1,281 @@
+"""The whole system, as its users use it: HTTP in, files out, one stack for all tests here."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.stack import Stack, running
+from support.waiting import wait_until
+
+from filestore.document import from_iso
+from ops import keys
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
+    """A running system; each test uses exams of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    with running(folder, redis_url=redis_url, mail_every=3600) as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(stack: Stack) -> Iterator[None]:
+    """After each test no entry is pending, no inbox is left, and no temporary file."""
+    yield
+
+    def is_settled() -> bool:
+        client = stack.redis()
+        is_open = client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+        return not is_open and not list(client.scan_iter(keys.inbox("*")))
+
+    wait_until(is_settled, timeout_s=30, saying="every entry is acknowledged")
+    assert [] == list((stack.settings.exams / ".tmp").iterdir())
+
+
+def verdicts(stack: Stack, pk: str) -> list[tuple[Any, ...]]:
+    """List type, verdict and reason of an exam's history."""
+    return [(h["type"], h["verdict"], h.get("reason")) for h in stack.document(pk)["history"]]
+
+
+def test_started_on_disk(stack: Stack) -> None:
+    """A start is on disk within half a second, with a deadline its duration later."""
+    answer = stack.post("/exams", {"pk": "disk-1", "duration": 60})
+    accepted = time.monotonic()
+
+    wait_until(lambda: stack.has_status("disk-1", "started"), saying="started on disk")
+
+    assert time.monotonic() - accepted < 0.5
+    document = stack.document("disk-1")
+    assert 60_000 == from_iso(document["deadline"]) - from_iso(document["started_at"])
+    assert (202, "/exams/disk-1") == (answer.status, answer.headers["Location"])
+    stack.post("/exams/disk-1/result", {"status": "pass"})
+
+
+@pytest.mark.parametrize("status", ["pass", "fail"])
+def test_result_in_time(stack: Stack, status: str) -> None:
+    """A result in time decides the exam, and no key in Redis holds its pk any more."""
+    pk = f"intime-{status}"
+    stack.post("/exams", {"pk": pk, "duration": 60})
+    stack.post(f"/exams/{pk}/result", {"status": status})
+
+    wait_until(lambda: stack.has_status(pk, status), saying="the result is on disk")
+
+    assert status == stack.get(f"/exams/{pk}").body["status"]
+    client = stack.redis()
+    wait_until(lambda: client.zscore(keys.DEADLINES, pk) is None, saying="no deadline")
+    assert [] == [key for key in client.scan_iter() if pk.encode() in key]
+
+
+def test_absent(stack: Stack) -> None:
+    """An exam left alone is absent within half a second of its deadline, never before."""
+    stack.post("/exams", {"pk": "alone", "duration": 2})
+
+    wait_until(lambda: stack.has_status("alone", "absent"), saying="absent")
+
+    seen_ms = time.time() * 1000
+    document = stack.document("alone")
+    deadline_ms = from_iso(document["deadline"])
+    assert deadline_ms < from_iso(document["decided_at"])
+    assert deadline_ms < seen_ms < deadline_ms + 500
+
+
+def test_late(stack: Stack) -> None:
+    """A result after the deadline is refused as late, and stands in the history."""
+    stack.post("/exams", {"pk": "late", "duration": 1})
+    wait_until(lambda: stack.has_status("late", "absent"), saying="absent")
+
+    assert 202 == stack.post("/exams/late/result", {"status": "pass"}).status
+
+    wait_until(lambda: len(verdicts(stack, "late")) == 3, saying="the late result is recorded")
+    assert ("exam.finish", "refused", "late") == verdicts(stack, "late")[-1]
+    assert "absent" == stack.document("late")["status"]
+
+
+def test_two_starts(stack: Stack) -> None:
+    """Two starts of one exam make one deadline: the first one's."""
+    stack.post("/exams", {"pk": "twice", "duration": 60})
+    stack.post("/exams", {"pk": "twice", "duration": 600})
+
+    wait_until(lambda: stack.document("twice") and len(verdicts(stack, "twice")) == 2, saying="two")
+    document = stack.document("twice")
+    assert ("exam.start", "refused", "already started") == verdicts(stack, "twice")[1]
+    deadline_ms = from_iso(document["started_at"]) + 60_000
+    assert deadline_ms == stack.redis().zscore(keys.DEADLINES, "twice")
+    stack.post("/exams/twice/result", {"status": "fail"})
+
+
+def test_start_and_result_at_once(stack: Stack) -> None:
+    """A result sent right behind its start is never answered "unknown exam"."""
+    for number in range(20):
+        pk = f"quick-{number}"
+        assert 202 == stack.post("/exams", {"pk": pk}).status
+        assert 202 == stack.post(f"/exams/{pk}/result", {"status": "pass"}).status
+        wait_until(partial(stack.has_status, pk, "pass"), saying="pass")
+
+
+def test_unknown_exam(stack: Stack) -> None:
+    """A result for an exam that nobody started is answered 404."""
+    answer = stack.post("/exams/nobody/result", {"status": "pass"})
+
+    assert (404, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
+
+
+def test_echo(stack: Stack) -> None:
+    """An echo answers at once, and prints its text once, after its delay."""
+    before = time.monotonic()
+    answer = stack.post("/echo", {"text": "hello \x1b[31m\nworld", "delay": 1})
+    took_s = time.monotonic() - before
+
+    printed = wait_until(
+        lambda: stack.lines("echo_printed", command_id=answer.body["command_id"]), saying="printed"
+    )
+    assert time.monotonic() - before > 1
+    assert (202, True) == (answer.status, took_s < 0.5)
+    assert "hello \x1b[31m\nworld" == printed[0]["text"]
+    shown = [line for line in stack.lines("output") if "hello" in line["text"]]
+    assert [r"echo: hello \x1b[31m\nworld"] == [line["text"] for line in shown]
+
+
+def test_many_echoes(stack: Stack) -> None:
+    """Hundreds of echoes sleep side by side."""
+    before = time.monotonic()
+    result = stack.invigil("send", "echo", "--text", "many", "--delay", "2", "--count", "300")
+    assert 0 == result.returncode, result.stderr
+
+    wait_until(
+        lambda: len(stack.lines("echo_printed", text="many")) == 300,
+        timeout_s=60,
+        saying="300 echoes printed",
+    )
+    assert time.monotonic() - before < 40  # one after the other they would take 600 s
+
+
+def test_plain_xadd(stack: Stack) -> None:
+    """A plain XADD of type and data is a complete producer."""
+    client = stack.redis()
+    client.xadd("invigil:commands", {"type": "exam.start", "data": '{"pk":"direct","duration":60}'})
+    data = '{"pk":"direct","status":"fail"}'
+    client.xadd("invigil:commands", {"type": "exam.finish", "data": data})
+
+    wait_until(lambda: stack.has_status("direct", "fail"), saying="fail")
+
+
+def test_send(stack: Stack) -> None:
+    """`invigil send` is an equal door, and prints the entry's id."""
+    sent = stack.invigil("send", "exam.start", "--pk", "sent", "--duration", "60")
+    stack.invigil("send", "exam.finish", "--pk", "sent", "--status", "pass")
+
+    wait_until(lambda: stack.has_status("sent", "pass"), saying="pass")
+    assert sent.stdout.strip() == stack.document("sent")["history"][0]["entry"]
+
+
+def test_same_id_twice(stack: Stack) -> None:
+    """One command that lies in the stream twice is applied once, and recorded as a duplicate."""
+    for _ in range(2):
+        stack.invigil("send", "exam.start", "--pk", "same", "--id", "c-1", "--source", "school")
+    stack.invigil("send", "exam.finish", "--pk", "same", "--status", "pass")
+
+    wait_until(lambda: stack.has_status("same", "pass"), saying="pass")
+    assert ("exam.start", "duplicate", None) in verdicts(stack, "same")
+
+
+def test_dead_letter(stack: Stack) -> None:
+    """What is wrong on the stream becomes a dead letter with the words that HTTP answers."""
+    bad = {"pk": "dead", "duration": 1.5}
+    entry = stack.redis().xadd(keys.COMMANDS, {"type": "exam.start", "data": json.dumps(bad)})
+    refused = stack.post("/exams", bad)
+
+    found = wait_until(
+        lambda: [f for _, f in stack.redis().xrange(keys.DEAD) if f[b"entry"] == entry],  # type: ignore[union-attr,index]
+        saying="buried",
+    )
+    [error] = refused.body["errors"]
+    assert f"{error['field']}: {error['message']}" == found[0][b"reason"].decode()  # type: ignore[index,union-attr]
+
+
+def test_one_id_through_all_lines(stack: Stack) -> None:
+    """One command's line at each door carries the same ids, and names the task."""
+    ids = stack.post("/exams", {"pk": "traced", "duration": 60}).body
+    wait_until(lambda: stack.lines("deadline_set", pk="traced"), saying="deadline set")
+
+    lines = [line for line in stack.lines() if line.get("command_id") == ids["command_id"]]
+    assert ["accepted", "dispatched", "applied"] == [line["event"] for line in lines]
+    assert {ids["entry"]} == {line["entry"] for line in lines}
+    assert lines[1]["task_id"] == lines[2]["task_id"]
+    stack.post("/exams/traced/result", {"status": "pass"})
+
+
+def test_log_files(stack: Stack) -> None:
+    """Each part has a file of its own in the folder of logs, all of it JSON."""
+    names = {"gateway", "dispatcher", "worker-exam", "worker-mail", "worker-slow", "beat", "up"}
+
+    files = {path.stem: path for path in stack.settings.logs.glob("*.jsonl")}
+    assert names <= set(files)
+    for path in files.values():
+        for line in path.read_text().splitlines():
+            assert {"ts", "event", "part", "pid", "level"} <= json.loads(line).keys()
+
+
+def test_output_is_json(stack: Stack) -> None:
+    """Without a terminal every line of `up` is one JSON object with an event."""
+    lines = stack.output.read_text().splitlines()[:-1]
+
+    assert all("event" in json.loads(line) for line in lines)
+
+
+def test_thousand_starts(stack: Stack) -> None:
+    """A thousand starts sent at once all end, each exam's commands in the stream's order."""
+    sent = stack.invigil("send", "exam.start", "--pk", "load", "--duration", "1", "--count", "1000")
+    assert "1000 of 1000 sent" == sent.stdout.strip()
+
+    def ended() -> int:
+        paths = stack.settings.exams.glob("*/load-*.json")
+        return sum('"status": "absent"' in path.read_text() for path in paths) == 1000
+
+    wait_until(ended, timeout_s=60, saying="all are absent")
+    for path in stack.settings.exams.glob("*/load-*.json"):
+        history = json.loads(path.read_text())["history"]
+        assert ["exam.start", "exam.expire"] == [record["type"] for record in history]
+
+
+def test_ready(stack: Stack) -> None:
+    """The gateway says that it lives, and that Redis answers and a dispatcher works."""
+    assert 200 == stack.get("/livez").status
+    assert 200 == stack.get("/readyz").status
+
+
+def test_keys_have_reasons(stack: Stack) -> None:
+    """Every key in Redis lives for a bounded time, or its name is one of a closed list."""
+    named = {keys.COMMANDS, keys.DEAD, keys.EVENTS, keys.DEADLINES, keys.COUNTS}
+    client = stack.redis()
+
+    without = {key.decode() for key in client.scan_iter() if client.ttl(key) == -1}
+    ours = {key for key in without if not key.startswith("invigil:celery:")}
+    assert ours <= named
+    # Celery's own: what binds queues to exchanges, and messages under way.
+    assert all("_kombu." in key or "unacked" in key for key in without - ours)
+
+
+def test_worker_by_hand(stack: Stack, tmp_path: Path) -> None:
+    """`celery -A tasks worker -Q mail -P gevent` works as Celery's users type it."""
+    script = Path(sys.executable).with_name("celery")
+    command = [str(script), "-A", "tasks", "worker", "-Q", "mail", "-P", "gevent"]
+    log = stack.settings.logs / "worker-mail.jsonl"
+    size = log.stat().st_size
+    env = {k: v for k, v in stack.env.items() if k != "INVIGIL_PART"}
+
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(
+            lambda: b"part_ready" in log.read_bytes()[size:], timeout_s=30, saying="worker ready"
+        )
+    finally:
+        process.terminate()
+        assert 0 == process.wait(30)

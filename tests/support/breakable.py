@@ -1,0 +1,47 @@
+"""Breakable: a Redis for the tests that take it away."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+from ops.connect import UNAVAILABLE, connect
+from support.waiting import wait_until
+
+
+class Breakable:
+    """A Redis of the test's own, which can be frozen, killed and started again."""
+
+    def __init__(self, folder: Path, program: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._program = program
+        self.url = f"unix://{folder}/redis.sock"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        argv = [str(self._program), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
+        argv += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        wait_until(self.answers, saying="Redis answers")
+
+    def answers(self) -> bool:
+        """Whether it takes commands."""
+        try:
+            with connect(self.url) as client:
+                return bool(client.ping())
+        except UNAVAILABLE:
+            return False
+
+    def freeze(self) -> None:
+        """Let it hang: connections stay open, nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,165 @@
+"""Stack: the whole system as a user starts it, in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from ops.settings import Settings
+from support.waiting import wait_until
+
+#: Seconds for all parts to be ready, on two busy cores.
+START_S = 60
+#: Seconds for all parts to end in order; a worker has ten of them for what it is doing.
+STOP_S = 45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP answer; *body* is parsed when it is JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Stack:
+    """A running `invigil up`."""
+
+    settings: Settings
+    env: Mapping[str, str]
+    process: "subprocess.Popen[bytes]"
+    output: Path
+    url: str = ""
+
+    def redis(self) -> redis.Redis:
+        """Connect to the stack's Redis."""
+        return redis.Redis.from_url(self.settings.redis)
+
+    def lines(self, event: str = "", **keys: object) -> list[dict[str, Any]]:
+        """Read the lines on standard output so far, by name and values."""
+        found = [
+            json.loads(line)
+            for line in self.output.read_text().splitlines(keepends=True)
+            if line.endswith("\n")
+        ]
+        return [
+            line
+            for line in found
+            if event in ("", line["event"]) and all(line.get(k) == v for k, v in keys.items())
+        ]
+
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        """POST a JSON body, or bytes as they are."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {"Content-Type": "application/json", **headers}
+        return _ask(urllib.request.Request(self.url + path, data=data, headers=named))
+
+    def get(self, path: str) -> Answer:
+        """GET a path."""
+        return _ask(urllib.request.Request(self.url + path))
+
+    def document(self, pk: str) -> Any:
+        """Read an exam's file, found as a user finds it: with a pattern."""
+        paths = list(self.settings.exams.glob(f"*/{pk}.json"))
+        return json.loads(paths[0].read_text()) if paths else None
+
+    def has_status(self, pk: str, status: str) -> bool:
+        """Whether the exam's file has that status."""
+        document = self.document(pk)
+        return document is not None and document["status"] == status
+
+    def invigil(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the command line beside the stack."""
+        return subprocess.run(
+            [sys.executable, "-m", "ops.cli", *arguments],
+            env=self.env,
+            cwd=self.output.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def pid(self, part: str) -> int:
+        """Find the process that the part is at present."""
+        return int(self.lines("part_ready", part=part)[-1]["pid"])
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """End it as Ctrl-C does, and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP_S)
+
+
+@contextmanager
+def running(folder: Path, *, redis_url: str | None, **settings: object) -> Iterator[Stack]:
+    """Start the system on *folder*, wait until it is ready, and end it if the test has not."""
+    stack = start(folder, redis_url=redis_url, **settings)
+    try:
+        wait_until_ready(stack)
+        yield stack
+    finally:
+        if stack.process.poll() is None:
+            stack.stop()
+
+
+def start(folder: Path, *, redis_url: str | None, **settings: object) -> Stack:
+    """Start `invigil up` without waiting for it."""
+    env = environment(folder / "var", redis_url=redis_url, **settings)
+    output = folder / f"out-{len(list(folder.glob('out-*')))}.jsonl"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", "up"],
+            env=env,
+            cwd=folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    read = Settings(data=folder / "var", redis_url=redis_url)
+    return Stack(settings=read, env=env, process=process, output=output)
+
+
+def wait_until_ready(stack: Stack) -> None:
+    """Wait for the line that says that all parts are ready."""
+
+    def is_ready() -> bool:
+        assert stack.process.poll() is None, stack.output.read_text()[-3000:]
+        return bool(stack.lines("up_ready"))
+
+    wait_until(is_ready, timeout_s=START_S, saying="all parts are ready")
+    stack.url = stack.lines("up_ready")[-1]["url"]
+
+
+def environment(data: Path, *, redis_url: str | None, **settings: object) -> dict[str, str]:
+    """Make the environment of a stack: nothing of the caller's settings leaks into it."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("INVIGIL_", "REDIS_URL"))}
+    given = {f"INVIGIL_{name.upper()}": str(value) for name, value in settings.items()}
+    redis_given = {"REDIS_URL": redis_url} if redis_url else {}
+    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **redis_given}
+
+
+def _ask(request: urllib.request.Request) -> Answer:
+    try:
+        with urllib.request.urlopen(request, timeout=15) as response:
+            return _answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        return _answer(error.code, error.headers, error.read())
+
+
+def _answer(status: int, headers: Message, text: bytes) -> Answer:
+    is_json = "json" in headers.get_content_type()
+    body = json.loads(text) if is_json and text else text.decode()
+    return Answer(status=status, headers=dict(headers.items()), body=body)

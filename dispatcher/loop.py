@@ -19,7 +19,8 @@ from dispatcher.lease import LeaseLost
 from dispatcher.promote import promote
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
-from ingest.commands import Command, Echo, InvalidCommand, decode
+from ingest.commands import Command, Echo, decode
+from ingest.faults import InvalidCommand
 from ops import notify
 from ops.connect import connect
 from ops.events import Event

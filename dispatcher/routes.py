@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from filestore.exam import Type
+from filestore.fact import Type
 from ingest.commands import Command, Echo, ExamExpire, ExamFinish, ExamStart
 from ops import keys
 from tasks.app import ECHO_TASK, EXAM_TASK

@@ -124,7 +124,7 @@ class Stream:
 
 def is_stale(idle_ms: int, deliveries: int) -> bool:
     """Whether an entry was left alone for long enough: twice as long after each delivery."""
-    doubled: int = IDLE_MS << min(deliveries - 1, 10)
+    doubled: int = IDLE_MS << min(max(deliveries - 1, 0), 10)
     return idle_ms >= min(doubled, LONGEST_IDLE_MS)
 
 

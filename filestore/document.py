@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from filestore.exam import Exam, Fact, Reason, Record, Status, Type, Verdict, stand
+from filestore.exam import Exam, Reason, Record, Verdict, stand
+from filestore.fact import Fact, Status, Type
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -96,21 +97,20 @@ def _from_entry(entry: Mapping[str, Any]) -> Record:
     reason = entry.get("reason")
     fact = Fact(
         at_ms=from_iso(entry["at"]),
-        entry=str(entry["entry"]),
-        command=str(entry["command"]),
+        entry=entry["entry"],
+        command=entry["command"],
         source=entry.get("source"),
         type=kind,
         value=_value(kind, entry[_VALUE[kind]]),
     )
-    _ = fact.ingress  # an entry id that is none is found here
     verdict = Verdict(entry["verdict"])
     return Record(fact=fact, verdict=verdict, reason=None if reason is None else Reason(reason))
 
 
-def _value(kind: Type, seen: Any) -> int | str:
+def _value(kind: Type, seen: Any) -> Any:
     match kind:
         case Type.START:
-            return int(seen)
+            return seen
         case Type.FINISH:
             return Status(seen).value
         case Type.EXPIRE:

@@ -4,22 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Type(StrEnum):
-    """What a fact says."""
-
-    START = "exam.start"
-    FINISH = "exam.finish"
-    EXPIRE = "exam.expire"
-
-
-class Status(StrEnum):
-    """Where an exam stands."""
-
-    STARTED = "started"
-    PASS = "pass"  # noqa: S105 - a result, not a password
-    FAIL = "fail"
-    ABSENT = "absent"
+from filestore.fact import Fact, Status, Type
 
 
 class Verdict(StrEnum):
@@ -40,49 +25,6 @@ class Reason(StrEnum):
     NOT_DUE = "not due"
     OTHER_DEADLINE = "other deadline"
     CONFLICT = "same id, other content"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """
-    One command as it arrived: who said what, and when.
-
-    Attributes:
-        at_ms: Ingress time, on Redis' clock.
-        entry: Id of the stream entry, ``<ms>-<seq>``.
-        command: The producer's id, or the entry's.
-        source: The producer's name; ids are compared within one source.
-        value: Start: duration in seconds; finish: ``pass`` or ``fail``; expire: deadline in
-            milliseconds.
-    """
-
-    at_ms: int
-    entry: str
-    command: str
-    source: str | None
-    type: Type
-    value: int | str
-
-    @property
-    def ingress(self) -> tuple[int, int, int]:
-        """Order of arrival: the time, then the entry id for what came in one millisecond."""
-        ms, _, seq = self.entry.partition("-")
-        return self.at_ms, int(ms), int(seq)
-
-    @property
-    def turn(self) -> tuple[bool, tuple[int, int, int]]:
-        """Order of judgement: starts before the rest, then by arrival."""
-        return self.type is not Type.START, self.ingress
-
-    @property
-    def identity(self) -> tuple[str | None, str]:
-        """What two entries of one command share."""
-        return self.source, self.command
-
-    @property
-    def body(self) -> tuple[Type, int | str]:
-        """What a command says, whenever it came."""
-        return self.type, self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +128,10 @@ def stand(facts: Sequence[Fact]) -> Standing | None:
 
 
 def _without_conflicts(facts: Iterable[Fact]) -> list[Fact]:
-    """In turn; of one command id with several contents, only the first one's."""
-    bodies: dict[tuple[str | None, str], tuple[Type, int | str]] = {}
-    ordered = sorted(facts, key=lambda fact: fact.turn)
-    return [fact for fact in ordered if bodies.setdefault(fact.identity, fact.body) == fact.body]
+    """In order of arrival; of one command id with several contents, only the first one's."""
+    first: dict[tuple[str | None, str, Type], int | str] = {}
+    ordered = sorted(facts, key=lambda fact: fact.ingress)
+    return [fact for fact in ordered if first.setdefault(fact.identity, fact.value) == fact.value]
 
 
 def _counts(fact: Fact, deadline_ms: int) -> bool:
@@ -220,9 +162,10 @@ def _record(
     if before != after:
         return Record(fact=fact, verdict=Verdict.CORRECTED)
     twins = [other for other in seen if other.identity == fact.identity]
-    if any(twin.body != fact.body for twin in twins):
+    first = min(twins, key=lambda twin: twin.ingress, default=None)
+    if first and first.value != fact.value:
         return Record(fact=fact, verdict=Verdict.REFUSED, reason=Reason.CONFLICT)
-    if twins:
+    if first:
         return Record(fact=fact, verdict=Verdict.DUPLICATE)
     return Record(fact=fact, verdict=Verdict.REFUSED, reason=_reason(fact, after))
 

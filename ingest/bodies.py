@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from ingest.commands import Fault, InvalidCommand, load_json
+from ingest.faults import Fault, InvalidCommand
 from ingest.problems import Name, Refusal, of_faults, problem
+from ingest.strict_json import load_json
 
 #: Bytes of a body: what one command can carry. More is answered 413.
 MAX_BODY_BYTES = 65_536

@@ -1,12 +1,13 @@
 """Commands: the contract of the stream. Pydantic models, one codec, used by every door."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from ingest.faults import Fault, InvalidCommand, of_validation, shorten
+from ingest.strict_json import load_json
 from ops.settings import MAX_DURATION_S, MAX_ECHO_DELAY_S
 
 #: Bytes of one command's ``data``. The longest text fits four times; a megabyte does not.
@@ -18,8 +19,17 @@ MAX_ID = 200
 #: Milliseconds. The end of the year 9999: the last moment that ISO 8601 writes with four digits.
 MAX_MOMENT_MS = 253_402_300_799_999
 
-Pk = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=r"^\P{Cc}+\z")]
+#: What a pk is made of, so that it can be the name of a file.
+PK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z"
+LABEL_PATTERN = r"^\P{Cc}*\z"
+#: What the patterns ask for, in words.
+ASKED = {
+    PK_PATTERN: "must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
+    LABEL_PATTERN: "must be without control characters",
+}
+
+Pk = Annotated[str, StringConstraints(pattern=PK_PATTERN)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=LABEL_PATTERN)]
 
 
 class _Data(BaseModel):
@@ -95,22 +105,6 @@ class Command:
         return _NAMES[type(self.data)]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a command."""
-
-    field: str
-    message: str
-
-
-class InvalidCommand(ValueError):  # noqa: N818 - names what was received
-    """A command does not decode or validate; it is the sender's fault and is never retried."""
-
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
-        self.faults = faults
-
-
 def encode(command: Command) -> dict[str, str]:
     """Make the fields of a stream entry; what was not given is left out."""
     fields = {"type": command.type, "data": command.data.model_dump_json(exclude_none=True)}
@@ -144,39 +138,14 @@ def parse(type_name: str, values: object) -> Data:
     model = TYPES.get(type_name)
     if model is None:
         raise InvalidCommand(
-            Fault("type", f"{_shortened(type_name)} is unknown; known are {', '.join(TYPES)}")
+            Fault("type", f"{shorten(type_name)} is unknown; known are {', '.join(TYPES)}")
         )
     if not isinstance(values, dict):
         raise InvalidCommand(Fault("data", f"must be a JSON object, not {_kind(values)}"))
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidCommand(*_faults(error)) from None
-
-
-def load_json(text: bytes) -> object:
-    """
-    Parse one JSON value, more strictly than Python does.
-
-    Raises:
-        InvalidCommand: Not UTF-8, not JSON, NaN or Infinity, the same key twice, a number or a
-            nesting that no honest sender needs.
-    """
-    try:
-        return json.loads(
-            text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique
-        )
-    except RecursionError:
-        raise InvalidCommand(Fault("data", "is nested too deeply")) from None
-    except UnicodeDecodeError as error:
-        raise InvalidCommand(Fault("data", f"is not UTF-8 at byte {error.start}")) from None
-    except json.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg} at character {error.pos}"
-        raise InvalidCommand(Fault("data", message)) from None
-    except InvalidCommand:
-        raise
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise InvalidCommand(Fault("data", f"is not acceptable JSON: {error}")) from None
+        raise InvalidCommand(*of_validation(error, asked=ASKED)) from None
 
 
 def _decode_known(known: Mapping[str, bytes]) -> Command:
@@ -199,7 +168,7 @@ def _envelope(known: Mapping[str, bytes]) -> Envelope:
     try:
         return Envelope.model_validate(values)
     except ValidationError as error:
-        raise InvalidCommand(*_faults(error)) from None
+        raise InvalidCommand(*of_validation(error, asked=ASKED)) from None
 
 
 def _text(name: str, value: bytes) -> str:
@@ -209,45 +178,6 @@ def _text(name: str, value: bytes) -> str:
         raise InvalidCommand(Fault(name, "is not UTF-8")) from None
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidCommand(Fault("data", f"is not JSON: {name}"))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidCommand(Fault(_shortened(twice), "stands twice in the same object"))
-    return values
-
-
-def _faults(error: ValidationError) -> list[Fault]:
-    found = error.errors(include_url=False, include_context=False)
-    return [Fault(_place(fault["loc"]), _message(fault)) for fault in found]
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return _shortened(".".join(str(part) for part in location)) or "data"
-
-
-def _message(fault: Mapping[str, Any]) -> str:
-    match fault["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not a field of this command"
-        case _:
-            message = str(fault["msg"])
-            return f"{message[:1].lower()}{message[1:]}, not {_shortened(repr(fault['input']))}"
-
-
 def _kind(value: object) -> str:
     kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def _shortened(text: str) -> str:
-    """Show what was seen, in bounded length and without characters that a terminal obeys."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -11,7 +11,8 @@ from aiohttp import web
 from filestore.store import Store
 from ingest import ids
 from ingest.bodies import JSON_TYPE, read_object
-from ingest.commands import Command, Data, Fault, InvalidCommand, parse
+from ingest.commands import Command, Data, parse
+from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
 from ingest.problems import Name, Refusal, problem
 from ingest.producer import Producer, Unavailable, answering

@@ -6,7 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
 
-from ingest.commands import Fault
+from ingest.faults import Fault
 
 #: Media type of a problem.
 CONTENT_TYPE = "application/problem+json"
@@ -89,7 +89,7 @@ def problem(name: Name, detail: str, **more: object) -> Problem:
 def of_faults(name: Name, faults: Iterable[Fault]) -> Problem:
     """Make a problem that lists what is wrong, field by field."""
     errors = [{"field": fault.field, "message": fault.message} for fault in faults]
-    detail = "; ".join(f"{error['field']} {error['message']}" for error in errors)
+    detail = "; ".join(f"{error['field']}: {error['message']}" for error in errors)
     return problem(name, detail, errors=errors)
 
 

@@ -5,7 +5,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ingest import problems
-from ingest.commands import InvalidCommand
+from ingest.faults import InvalidCommand
 from ingest.handlers import answer
 from ingest.problems import Name, Problem, Refusal
 from ingest.producer import Unavailable

@@ -11,6 +11,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ops.settings import Settings
 
+#: Keys of a line that a person at a terminal can do without; the files have them all.
+HIDDEN = {"part", "pid", "settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}
 #: Loggers that repeat, for each message, what our own lines say better.
 CHATTY = ("celery.app.trace", "celery.worker.strategy", "aiohttp.access", "asyncio")
 
@@ -60,12 +62,14 @@ def configure(settings: Settings, *, part: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         _stamp(part),
-        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
     ]
     file = WholeLines(settings.logs / f"{part}.jsonl")
-    file.setFormatter(_formatter(shared, structlog.processors.JSONRenderer(default=str)))
+    json_line = structlog.processors.JSONRenderer(default=str)
+    file.setFormatter(_formatter([*shared, structlog.processors.format_exc_info, json_line]))
     console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(_formatter(shared, _console_renderer(settings)))
+    is_json = not _is_console(settings)
+    console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people()]))
 
     root = logging.getLogger()
     root.handlers = [file, console]
@@ -89,31 +93,46 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def printable(text: str) -> str:
+    """Show control characters, so that a text is one line and obeyed by no terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _stamp(part: str) -> Processor:
     def stamp(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        head = {"ts": timestamp(datetime.now(UTC)), "event": event.pop("event")}
+        """Head the line; the record's own time, so that file and standard output agree."""
+        moment = datetime.fromtimestamp(event["_record"].created, UTC)
+        head = {"ts": timestamp(moment), "event": event.pop("event")}
         return {**head, "part": part, "pid": os.getpid(), **event}
 
     return stamp
 
 
-def _formatter(shared: list[Processor], renderer: Processor) -> logging.Formatter:
+def _formatter(processors: list[Processor]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *shared,
-            renderer,
-        ],
+        processors=processors,
     )
 
 
-def _console_renderer(settings: Settings) -> Processor:
-    is_console = settings.log_format == "console" or (
-        settings.log_format == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    )
-    if not is_console:
-        return structlog.processors.JSONRenderer(default=str)
-    return structlog.dev.ConsoleRenderer(
+def _is_console(settings: Settings) -> bool:
+    if settings.log_format != "auto":
+        return settings.log_format == "console"
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _for_people() -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
         colors="NO_COLOR" not in os.environ, timestamp_key="ts", pad_event_to=18
     )
+    return [_shorten, renderer]
+
+
+def _shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Keep what a person looks for; show control characters rather than let them act."""
+    kept = {
+        name: printable(value) if isinstance(value, str) else value
+        for name, value in event.items()
+        if name not in HIDDEN and value not in (None, False, "")
+    }
+    return {**kept, "ts": str(event["ts"])[11:23]}

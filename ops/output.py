@@ -43,8 +43,9 @@ class Prefixed:
         }
 
     def show(self, part: str, line: bytes) -> None:
-        """Write one line of *part*."""
-        write(self._prefixes[part] + line.removesuffix(b"\r"))
+        """Write one line of *part*, unless it is empty."""
+        if line.strip():
+            write(self._prefixes[part] + line.removesuffix(b"\r"))
 
 
 def write(line: bytes) -> None:

@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ingest.commands import Command, Fault, InvalidCommand, encode, parse
+from ingest.commands import Command, encode, parse
+from ingest.faults import Fault, InvalidCommand
 from ops import keys
 from ops.connect import connect
 from ops.settings import Settings

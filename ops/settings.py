@@ -1,10 +1,11 @@
 """Settings: one frozen object, read from the environment once and passed down."""
 
+import re
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -163,19 +164,23 @@ def variable(field: str) -> str:
 
 def _url(value: str, *, schemes: tuple[str, ...]) -> str:
     allowed = ", ".join(f"{scheme}://" for scheme in schemes)
-    parts = urlsplit(value)
-    if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/")):
+    try:
+        parts = urlsplit(value)
+        is_complete = bool(parts.netloc or parts.path.strip("/"))
+        _ = parts.port
+    except ValueError:  # its own words may hold a piece of the password
+        raise ValueError("a URL with a host (IPv6 in brackets) and a port of 0-65535") from None
+    if parts.scheme not in schemes or not is_complete:
         raise ValueError(f"a URL that begins with one of {allowed}")
-    _ = parts.port
     return value
 
 
 def _masked(value: str) -> str:
-    parts = urlsplit(value) if "://" in value else SplitResult("", "", "", "", "")
-    if "@" not in parts.netloc:
+    """Hide who logs in and with what, also in a URL that cannot be parsed."""
+    if "://" not in value:
         return value
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"***@{host}"))
+    hidden = re.sub(r"(?<=://).*@", "***@", value)
+    return re.sub(r"(?i)((?:user|pass)[a-z_]*=)[^&#]*", r"\1***", hidden)
 
 
 def _one_line(error: ValidationError) -> str:

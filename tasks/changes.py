@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filestore.document import iso
-from filestore.exam import Exam, Record, Status, Type, Verdict
+from filestore.exam import Exam, Record, Verdict
+from filestore.fact import Status, Type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

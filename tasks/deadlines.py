@@ -2,7 +2,8 @@
 
 from redis.client import Pipeline
 
-from filestore.exam import Exam, Status
+from filestore.exam import Exam
+from filestore.fact import Status
 from ops import keys
 
 

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from filestore.exam import Status
+from filestore.fact import Status
 
 #: Exams that are named per status; the rest is a number.
 NAMED = 200

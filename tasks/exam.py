@@ -6,7 +6,8 @@ import structlog
 from redis import Redis
 
 from filestore.document import Damaged
-from filestore.exam import Exam, Fact, Record, Status, Transition, Type, Verdict, transition
+from filestore.exam import Exam, Record, Transition, Verdict, transition
+from filestore.fact import Fact, Status, Type
 from filestore.store import Locked, Store
 from ops import keys
 from ops.connect import UNAVAILABLE

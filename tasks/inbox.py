@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from filestore.exam import Fact, Type
+from filestore.fact import Fact, Type
 from ops import keys
 
 
@@ -53,7 +53,7 @@ def decode(entry: str, text: str) -> Fact:
     at_ms, _, letter = text.partition(" ")
     match json.loads(letter):
         case [str(command), str() | None as source, str(kind), int() | str() as value]:
-            fact = Fact(
+            return Fact(
                 at_ms=int(at_ms),
                 entry=entry,
                 command=command,
@@ -63,8 +63,6 @@ def decode(entry: str, text: str) -> Fact:
             )
         case other:
             raise ValueError(f"not a letter: {other!r:.80}")
-    _ = fact.ingress  # an entry id that is none is found here
-    return fact
 
 
 def read(redis: Redis, pk: str) -> Post:

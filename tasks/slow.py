@@ -9,6 +9,7 @@ from redis import Redis
 from ops import keys
 from ops.connect import UNAVAILABLE
 from ops.events import Event
+from ops.log import printable
 from tasks.app import ECHO_TASK, app, redis_client
 
 #: Seconds between two renewals of an echo's claim while it sleeps.
@@ -93,8 +94,3 @@ def settle(redis: Redis, entry: str) -> None:
         pipeline.set(keys.echo(entry), "done", ex=DONE_S)
         pipeline.xack(keys.COMMANDS, keys.GROUP, entry)
         pipeline.execute()
-
-
-def printable(text: str) -> str:
-    """Show control characters rather than let them act: a text is one line of the console."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,13 +1,13 @@
 """Fixtures that every folder may use."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from support.server import is_valkey, program
 
 from ops import embedded
 from ops.settings import Settings
@@ -28,11 +28,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def server_program() -> Path:
     """The server that the tests run on: ``redis`` on PATH, or the ``valkey`` that we bring."""
-    if os.environ.get("INVIGIL_TEST_SERVER", "valkey") == "valkey":
-        return embedded.find_server()
-    found = shutil.which("redis-server")
-    assert found, "INVIGIL_TEST_SERVER=redis, and no redis-server on PATH"
-    return Path(found)
+    return program()
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +55,7 @@ def redis_url(server_program: Path) -> Iterator[str | None]:
 
     For the server on PATH a private one is started, as an operator would have one running.
     """
-    if os.environ.get("INVIGIL_TEST_SERVER", "valkey") == "valkey":
+    if is_valkey():
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="invigil-") as folder:

@@ -178,22 +178,28 @@ def test_second_up(stack: Stack) -> None:
 
 
 def test_stand_by(stack: Stack) -> None:
-    """A second dispatcher stands by, and takes over when the first is killed."""
+    """A second dispatcher takes over from one that is paused; that one, woken, does no harm."""
     command = [sys.executable, "-m", "ops.cli", "dispatcher"]
     env = {**stack.env, "INVIGIL_PART": "stand-by"}
     output = stack.output.parent / "stand-by"
+    paused = stack.pid("dispatcher")
     with output.open("wb") as file:
         second = subprocess.Popen(command, env=env, cwd=output.parent, stdout=file)
     try:
         wait_until(lambda: b"part_ready" in output.read_bytes(), timeout_s=20, saying="ready")
         assert b"lease_taken" not in output.read_bytes()
 
-        os.kill(stack.pid("dispatcher"), signal.SIGKILL)
+        os.kill(paused, signal.SIGSTOP)
 
         wait_until(lambda: b"lease_taken" in output.read_bytes(), timeout_s=3, saying="takes over")
         stack.post("/exams", {"pk": "after", "duration": 600})
         wait_until(lambda: stack.document("after"), saying="started")
+        os.kill(paused, signal.SIGCONT)
+        wait_until(lambda: stack.lines("lease_lost", pid=paused), saying="it stands by")
+        stack.post("/exams/after/result", {"status": "pass"})
+        wait_until(lambda: stack.has_status("after", "pass"), saying="pass")
     finally:
+        os.kill(paused, signal.SIGCONT)
         second.terminate()
         assert 0 == second.wait(20)
 

@@ -4,6 +4,7 @@ import pytest
 from support.client import Client
 
 from ops import keys
+from ops.log import printable
 from tasks import slow
 from tasks.slow import ClaimLost
 
@@ -75,4 +76,4 @@ def test_done(client: Client, entry: str) -> None:
 )
 def test_printable(text: str, shown: str) -> None:
     """A text is one line of the console, whatever it holds."""
-    assert shown == slow.printable(text)
+    assert shown == printable(text)

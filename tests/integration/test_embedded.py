@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.server import program
 
 from ops import embedded, lockfile
 from ops.settings import MAX_SOCKET_PATH, Settings
 
 #: A test names another server here, so that the product is tried on each it supports.
-SERVER = Path(os.environ.get("INVIGIL_TEST_SERVER") or embedded.find_server())
+SERVER = program()
 
 #: Starts a server, says its process id, and waits.
 HOLDER = """

@@ -7,7 +7,8 @@ import pytest
 from support.client import Client
 
 from filestore.document import Damaged
-from filestore.exam import Status, Type, transition
+from filestore.exam import transition
+from filestore.fact import Status, Type
 from filestore.store import Store
 from ops import keys
 from tasks import inbox

@@ -12,7 +12,8 @@ import redis.exceptions
 from redis import Redis
 from support.gateway import Http, on_stream, problem, serving
 
-from filestore.exam import Fact, Type, transition
+from filestore.exam import transition
+from filestore.fact import Fact, Type
 from filestore.store import Store
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.commands import Echo

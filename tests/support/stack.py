@@ -105,7 +105,14 @@ class Stack:
 
 @contextmanager
 def running(folder: Path, *, redis_url: str | None, **settings: object) -> Iterator[Stack]:
-    """Start the system on *folder*, wait until it is ready, and end it if the test has not."""
+    """
+    Start the system on *folder*, wait until it is ready, and end it if the test has not.
+
+    A server that `up` does not run is emptied before: one test's exams are not another's.
+    """
+    if redis_url:
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushall()
     stack = start(folder, redis_url=redis_url, **settings)
     try:
         wait_until_ready(stack)

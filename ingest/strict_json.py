@@ -1,0 +1,44 @@
+"""Strict JSON: one value that every language reads alike, or the fault in it."""
+
+import json
+from typing import Any, NoReturn
+
+from ingest.faults import Fault, InvalidCommand, shorten
+
+
+def load_json(text: bytes) -> object:
+    """
+    Parse one JSON value, more strictly than Python does.
+
+    Raises:
+        InvalidCommand: Not UTF-8, not JSON, NaN or Infinity, the same key twice, a number or a
+            nesting that no honest sender needs.
+    """
+    try:
+        return json.loads(
+            text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique
+        )
+    except RecursionError:
+        raise InvalidCommand(Fault("data", "is nested too deeply")) from None
+    except UnicodeDecodeError as error:
+        raise InvalidCommand(Fault("data", f"is not UTF-8 at byte {error.start}")) from None
+    except json.JSONDecodeError as error:
+        message = f"is not JSON: {error.msg} at character {error.pos}"
+        raise InvalidCommand(Fault("data", message)) from None
+    except InvalidCommand:
+        raise
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise InvalidCommand(Fault("data", f"is not acceptable JSON: {error}")) from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise InvalidCommand(Fault("data", f"is not JSON: {name}"))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidCommand(Fault(shorten(twice), "stands twice in the same object"))
+    return values

@@ -3,7 +3,7 @@
 Run Invigil on a machine that has Python 3.11 or newer and nothing else.
 
     python3 run.py up             the whole system in this terminal
-    python3 run.py COMMAND ...    any other command of invigil, such as `status` or `send --help`
+    python3 run.py COMMAND ...    any other command of invigil, such as `config` or `send --help`
 
     python3 run.py test                         tests on this Python, a first boot, style, types
     python3 run.py test --matrix                the same for every Python and server found here

@@ -60,7 +60,6 @@ def configure(settings: Settings, *, part: str) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
         _stamp(part),
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
     ]

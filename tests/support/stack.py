@@ -102,6 +102,18 @@ class Stack:
         self.process.send_signal(number)
         return self.process.wait(STOP_S)
 
+    def end(self) -> None:
+        """End it as two Ctrl-C do: at once, and with no process left."""
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        wait_until(self._is_stopping, timeout_s=STOP_S, saying="it began to stop")
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(STOP_S)
+
+    def _is_stopping(self) -> bool:
+        return self.process.poll() is not None or bool(self.lines("part_stopping", part="up"))
+
 
 @contextmanager
 def running(folder: Path, *, redis_url: str | None, **settings: object) -> Iterator[Stack]:
@@ -118,8 +130,7 @@ def running(folder: Path, *, redis_url: str | None, **settings: object) -> Itera
         wait_until_ready(stack)
         yield stack
     finally:
-        if stack.process.poll() is None:
-            stack.stop()
+        stack.end()
 
 
 def start(folder: Path, *, redis_url: str | None, **settings: object) -> Stack:

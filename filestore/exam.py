@@ -1,6 +1,6 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,26 +112,19 @@ def stand(facts: Sequence[Fact]) -> Standing | None:
     Returns:
         None when no start is among them.
     """
-    valid = _without_conflicts(facts)
-    start = next((fact for fact in valid if fact.type is Type.START), None)
+    ordered = sorted(facts, key=lambda fact: fact.ingress)
+    start = next((fact for fact in ordered if fact.type is Type.START), None)
     if start is None:
         return None
     deadline_ms = start.at_ms + int(start.value) * 1000
     opened = Standing(started_ms=start.at_ms, deadline_ms=deadline_ms)
-    result = next((fact for fact in valid if _counts(fact, deadline_ms)), None)
+    result = next((fact for fact in ordered if _counts(fact, deadline_ms)), None)
     if result is not None:
         return _decided(opened, Status(str(result.value)), result)
-    expiry = next((fact for fact in valid if _expires(fact, deadline_ms)), None)
+    expiry = next((fact for fact in ordered if _expires(fact, deadline_ms)), None)
     if expiry is not None:
         return _decided(opened, Status.ABSENT, expiry)
     return opened
-
-
-def _without_conflicts(facts: Iterable[Fact]) -> list[Fact]:
-    """In order of arrival; of one command id with several contents, only the first one's."""
-    first: dict[tuple[str | None, str, Type], int | str] = {}
-    ordered = sorted(facts, key=lambda fact: fact.ingress)
-    return [fact for fact in ordered if first.setdefault(fact.identity, fact.value) == fact.value]
 
 
 def _counts(fact: Fact, deadline_ms: int) -> bool:

@@ -43,12 +43,15 @@ class Store:
 
     def prepare(self) -> int:
         """
-        Make the folders, and remove what writers that were killed left behind.
+        Make the folders, put them on the disk, and remove what killed writers left behind.
 
         Returns:
             Number of files removed. A file whose writer is alive holds its lock, and stays.
         """
         self._tmp.mkdir(parents=True, exist_ok=True)
+        for shard in range(256):
+            (self._root / f"{shard:02x}").mkdir(exist_ok=True)
+        sync_folder(self._root)
         return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
 
     def path(self, pk: str) -> Path:
@@ -114,6 +117,8 @@ class Store:
             os.close(descriptor)
 
     def _sweep(self, leftover: Path) -> bool:
+        if not leftover.is_file():
+            return False
         try:
             with self.lock(leftover.name.removesuffix(TEMPORARY), wait_s=0):
                 leftover.unlink(missing_ok=True)

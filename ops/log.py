@@ -62,10 +62,11 @@ def configure(settings: Settings, *, part: str) -> None:
         structlog.stdlib.add_log_level,
         _stamp(part),
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
     ]
     file = WholeLines(settings.logs / f"{part}.jsonl")
     json_line = structlog.processors.JSONRenderer(default=str)
-    file.setFormatter(_formatter([*shared, structlog.processors.format_exc_info, json_line]))
+    file.setFormatter(_formatter([*shared, json_line]))
     console = logging.StreamHandler(sys.stdout)
     is_json = not _is_console(settings)
     console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people()]))
@@ -130,8 +131,15 @@ def _for_people() -> list[Processor]:
 def _shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Keep what a person looks for; show control characters rather than let them act."""
     kept = {
-        name: printable(value) if isinstance(value, str) else value
+        name: _harmless(name, value)
         for name, value in event.items()
-        if name not in HIDDEN and value not in (None, False, "")
+        if name not in HIDDEN and value is not None and value is not False
     }
     return {**kept, "ts": str(event["ts"])[11:23]}
+
+
+def _harmless(name: str, value: object) -> object:
+    """Escape a text; a traceback keeps its lines."""
+    if name == "exception":
+        return "\n".join(printable(line) for line in str(value).split("\n"))
+    return printable(value) if isinstance(value, str) else value

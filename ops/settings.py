@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         "auto", description="Of standard output; auto: console on a terminal, else json"
     )
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _named_folder(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("the name of a folder; unset for ./var")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _known_redis_scheme(cls, value: str | None) -> str | None:

@@ -1,0 +1,116 @@
+"""Where commands go: the table, the letters, the bells."""
+
+import pytest
+
+from dispatcher.routes import MOST_PKS, ROUTES, SPREAD, Route, bells, letter
+from filestore.fact import Type
+from ingest.commands import TYPES, Command, Data, Echo, ExamExpire, ExamFinish, ExamStart
+from tasks.app import app
+from tasks.inbox import Letter
+
+
+def written(data: Data, *, name: str | None = None, source: str | None = None) -> Letter | None:
+    """The letter of a command that lies in the stream as entry 5-0."""
+    return letter(Command(data=data, id=name, source=source), entry="5-0", duration_s=120)
+
+
+def names(count: int) -> list[str]:
+    """That many exams."""
+    return [f"exam-{number}" for number in range(count)]
+
+
+def test_every_command_has_a_route() -> None:
+    """No command of the contract is without a way to go, and no route is without a command."""
+    assert set(TYPES) == set(ROUTES)
+
+
+def test_exams_and_echoes_have_queues_of_their_own() -> None:
+    """Slow work never holds up exam work: it goes to another queue."""
+    queues = {name: route.queue for name, route in ROUTES.items()}
+
+    assert queues == {
+        "exam.start": "exam",
+        "exam.finish": "exam",
+        "exam.expire": "exam",
+        "echo": "slow",
+    }
+
+
+@pytest.mark.parametrize("route", list(ROUTES.values()), ids=list(ROUTES))
+def test_routes_lead_somewhere(route: Route) -> None:
+    """Each route names a task that the workers know, and a queue that one of them serves."""
+    app.loader.import_default_modules()
+
+    assert route.task in app.tasks
+    assert route.queue in {queue.name for queue in app.conf.task_queues}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "value"),
+    [
+        (ExamStart(pk="math-7", duration=5), Type.START, 5),
+        (ExamStart(pk="math-7"), Type.START, 120),
+        (ExamFinish(pk="math-7", status="fail"), Type.FINISH, "fail"),
+        (ExamExpire(pk="math-7", deadline=99), Type.EXPIRE, 99),
+    ],
+)
+def test_letter_says_what_the_command_said(data: Data, kind: Type, value: int | str) -> None:
+    """A letter has the exam, the type and the value; a start without duration gets the default."""
+    made = written(data)
+
+    assert made is not None
+    assert ("math-7", kind, value) == (made.pk, made.type, made.value)
+
+
+def test_letter_carries_the_producers_id() -> None:
+    """The producer's id and name travel with the command."""
+    made = written(ExamStart(pk="math-7"), name="k-1", source="school")
+
+    assert made is not None
+    assert ("5-0", "k-1", "school") == (made.entry, made.command, made.source)
+
+
+def test_entry_stands_in_for_a_missing_id() -> None:
+    """A command without an id of its own is known by its entry's."""
+    made = written(ExamStart(pk="math-7"))
+
+    assert made is not None
+    assert ("5-0", "5-0", None) == (made.entry, made.command, made.source)
+
+
+def test_echo_is_no_letter() -> None:
+    """An echo is no exam's: it goes to no inbox."""
+    assert written(Echo(text="hello")) is None
+
+
+def test_no_mail_rings_no_bell() -> None:
+    """Nothing to do costs nothing."""
+    assert bells([]) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, SPREAD])
+def test_few_exams_get_a_bell_each(count: int) -> None:
+    """Under light load each exam has its own bell, so that workers share them."""
+    assert [[name] for name in names(count)] == bells(names(count))
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (5, [2, 2, 1]),
+        (8, [2, 2, 2, 2]),
+        (100, [25, 25, 25, 25]),
+        (SPREAD * MOST_PKS, [64, 64, 64, 64]),
+        (SPREAD * MOST_PKS + 1, [64, 64, 64, 64, 1]),
+    ],
+)
+def test_backlog_rings_for_many(count: int, sizes: list[int]) -> None:
+    """The more exams wait, the more of them share a bell, up to the most."""
+    assert sizes == [len(bell) for bell in bells(names(count))]
+
+
+def test_each_exam_is_named_once_and_in_order() -> None:
+    """However many commands an exam has, one bell names it, in the order of first commands."""
+    rung = bells(["b", "a", "b", "c", "a", "b"])
+
+    assert [pk for bell in rung for pk in bell] == ["b", "a", "c"]

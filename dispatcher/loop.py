@@ -1,209 +1,32 @@
-"""Loop: what the dispatcher does, turn by turn."""
+"""Loop: the dispatcher's process. Active while it has the lease, a stand-by while it has not."""
 
 import signal
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from time import monotonic
 from uuid import uuid4
 
 import kombu.exceptions
 import redis.exceptions
 import structlog
-from celery import Celery
 from redis import Redis
 
 from dispatcher import lease
-from dispatcher.bell import Message, new_task_id, send
 from dispatcher.lease import LeaseLost
-from dispatcher.promote import promote
-from dispatcher.routes import ROUTES, bells, letter
-from dispatcher.stream import Entry, Stream
-from ingest.commands import Command, Echo, decode
-from ingest.faults import InvalidCommand
+from dispatcher.outage import Outage
+from dispatcher.turns import Dispatcher
 from ops import notify
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
 from ops.settings import Settings
-from tasks import dead
 from tasks.app import app as celery_app
-from tasks.inbox import Letter
 
-#: Milliseconds to wait for an entry, at most: how late a deadline set meanwhile may be noticed.
-WAIT_MS = 100
-#: Seconds between two searches for idle entries.
-CLAIM_EVERY_S = 1.0
 #: Seconds between two looks at the lease of a stand-by: it must take over within three.
 STAND_BY_S = 0.25
-#: Seconds between two looks at a queue that is full.
-FULL_S = 0.02
-#: Seconds between two tries to reach Redis: the first, and the longest.
-FIRST_RETRY_S = 0.2
-LONGEST_RETRY_S = 3.0
 
 #: What says that Redis or the broker on it is away, or not as it was: begin anew.
 AWAY = (redis.exceptions.RedisError, kombu.exceptions.OperationalError, ConnectionError)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """An entry with the command it holds."""
-
-    entry: str
-    command: Command
-
-
-class Dispatcher:
-    """The active dispatcher: `serve` until told to stop."""
-
-    def __init__(
-        self,
-        redis: Redis,
-        *,
-        app: Celery,
-        settings: Settings,
-        token: str,
-        stop: threading.Event,
-    ) -> None:
-        self._redis = redis
-        self._app = app
-        self._settings = settings
-        self._stop = stop
-        self._stream = Stream(redis, token=token)
-        self._claim_at = 0.0
-        self._is_full = False
-
-    def serve(self) -> None:
-        """
-        Finish what a predecessor left, then take turns until told to stop.
-
-        After any error, begin here again: what was read and not placed must be placed before
-        anything that came after it, or a late expiry could overtake a result that was in time.
-
-        Raises:
-            LeaseLost: Another dispatcher is active.
-        """
-        self._stream.ensure_group()
-        self.recover()
-        while not self._stop.is_set():
-            self.turn()
-
-    def recover(self) -> None:
-        """Dispatch all that was read and not acknowledged, in the stream's order."""
-        after = "0"
-        while entries := self._stream.read_pending(after):
-            self.dispatch(entries, redelivered=True)
-            after = entries[-1].id
-
-    def turn(self) -> None:
-        """Fire deadlines, dispatch what is new, look after what was left; or wait."""
-        next_in_ms = self.fire()
-        entries = self._stream.read_new()
-        self._note_fullness(is_full=entries is None)
-        if entries:
-            self.dispatch(entries, redelivered=False)
-        if monotonic() >= self._claim_at:
-            self._claim_at = monotonic() + CLAIM_EVERY_S
-            self.dispatch(self._stream.claim_idle(), redelivered=True)
-        if entries is None:
-            self._stop.wait(FULL_S)
-        elif not entries:
-            self._stream.wait(min(next_in_ms, WAIT_MS))
-
-    def fire(self) -> int:
-        """Turn due deadlines into commands; return the milliseconds until the next one."""
-        promotion = promote(self._redis)
-        for fired in promotion.fired:
-            log.info(
-                Event.DEADLINE_FIRED,
-                pk=fired.pk,
-                entry=fired.entry,
-                deadline_ms=fired.deadline_ms,
-                late_ms=fired.late_ms,
-            )
-        return WAIT_MS if promotion.next_in_ms is None else promotion.next_in_ms + 1
-
-    def dispatch(self, entries: Sequence[Entry], *, redelivered: bool) -> None:
-        """Decode, bury what is nobody's command, place letters, ring bells."""
-        if not entries:
-            return
-        reads = [read for entry in entries if (read := self.read(entry))]
-        letters = [found for read in reads if (found := self._letter(read))]
-        self._stream.place(letters)
-        tasks = [*self._bells(letters), *self._echoes(reads)]
-        send(self._app, tasks)
-        self._report(reads, letters, tasks, redelivered=redelivered)
-
-    def read(self, entry: Entry) -> Read | None:
-        """Decode an entry, or bury it with the reason and return None."""
-        try:
-            return Read(entry.id, decode(entry.fields))
-        except InvalidCommand as error:
-            reason = str(error) if entry.fields else "the entry was deleted from the stream"
-        except Exception as error:
-            log.exception(Event.FAILED, entry=entry.id)
-            reason = f"could not be decoded: {type(error).__name__}"
-        if dead.bury(self._redis, entry=entry.id, reason=reason):
-            log.warning(Event.BURIED, entry=entry.id, reason=reason)
-        return None
-
-    def _letter(self, read: Read) -> Letter | None:
-        return letter(read.command, entry=read.entry, duration_s=self._settings.exam_duration)
-
-    def _bells(self, letters: Sequence[Letter]) -> list[Message]:
-        route = ROUTES["exam.start"]
-        return [
-            Message(route=route, task_id=new_task_id(), args=(pks,))
-            for pks in bells([letter.pk for letter in letters])
-        ]
-
-    def _echoes(self, reads: Sequence[Read]) -> list[Message]:
-        return [
-            Message(
-                route=ROUTES["echo"],
-                task_id=new_task_id(),
-                kwargs={
-                    "entry": read.entry,
-                    "command_id": read.command.id or read.entry,
-                    "text": data.text,
-                    "delay": self._settings.echo_delay if data.delay is None else data.delay,
-                },
-            )
-            for read in reads
-            if isinstance(data := read.command.data, Echo)
-        ]
-
-    def _report(
-        self,
-        reads: Sequence[Read],
-        letters: Sequence[Letter],
-        tasks: Sequence[Message],
-        *,
-        redelivered: bool,
-    ) -> None:
-        """One line per command, with the task it was given to."""
-        task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
-        task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
-        pk_of = {letter.entry: letter.pk for letter in letters}
-        for read in reads:
-            pk = pk_of.get(read.entry)
-            log.info(
-                Event.DISPATCHED,
-                entry=read.entry,
-                command_id=read.command.id or read.entry,
-                type=read.command.type,
-                pk=pk,
-                task_id=task_of_pk[pk] if pk else task_of_echo[read.entry],
-                redelivered=redelivered,
-            )
-
-    def _note_fullness(self, *, is_full: bool) -> None:
-        if is_full != self._is_full:
-            self._is_full = is_full
-            log.info(Event.READING_PAUSED if is_full else Event.READING_RESUMED)
 
 
 def run(settings: Settings, *, part: str = "dispatcher") -> int:
@@ -213,44 +36,46 @@ def run(settings: Settings, *, part: str = "dispatcher") -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    token = str(uuid4())
-    client = connect(settings.redis)
-    take_turns(client, settings=settings, token=token, stop=stop)
+    take_turns(connect(settings.redis), settings=settings, token=str(uuid4()), stop=stop)
     log.info(Event.PART_STOPPED)
     return 0
 
 
 def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading.Event) -> None:
     """Be the active dispatcher whenever the lease can be had; wait out a Redis that is away."""
-    retry_s = FIRST_RETRY_S
-    is_ready = is_away = False
+    outage = Outage()
+    is_ready = False
     while not stop.is_set():
         try:
             has_lease = lease.take(client, token=token)
-            if is_away:
-                log.info(Event.REDIS_AVAILABLE)
-            retry_s, is_away = FIRST_RETRY_S, False
             if not is_ready:
                 log.info(Event.PART_READY, is_active=has_lease)
                 notify.ready()
                 is_ready = True
             if has_lease:
-                _serve(client, settings=settings, token=token, stop=stop)
+                _serve(client, settings=settings, token=token, stop=stop, outage=outage)
             else:
+                outage.ended()
                 stop.wait(STAND_BY_S)
         except LeaseLost:
             log.warning(Event.LEASE_LOST)
         except AWAY as error:
-            if not is_away:
-                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-            is_away = True
-            stop.wait(retry_s)
-            retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+            stop.wait(outage.went_on(error))
 
 
-def _serve(client: Redis, *, settings: Settings, token: str, stop: threading.Event) -> None:
-    log.info(Event.LEASE_TAKEN)
-    dispatcher = Dispatcher(client, app=celery_app, settings=settings, token=token, stop=stop)
+def _serve(
+    client: Redis, *, settings: Settings, token: str, stop: threading.Event, outage: Outage
+) -> None:
+    if not outage.is_away:
+        log.info(Event.LEASE_TAKEN)
+    dispatcher = Dispatcher(
+        client,
+        app=celery_app,
+        settings=settings,
+        token=token,
+        stop=stop,
+        on_turn=outage.ended,
+    )
     dispatcher.serve()
     log.info(Event.PART_STOPPING)
     lease.release(client, token=token)

@@ -1,11 +1,13 @@
--- Put commands into the inboxes of their exams, if the caller is still the active dispatcher.
+-- Put commands into the inboxes of their exams, if the caller is still the active dispatcher, and
+-- hand echoes over to the slow queue's consumer.
 --
 -- The ingress time is fixed here: the entry id's milliseconds, unless a producer forged them into
 -- the future; then this moment. An entry that is placed already keeps its time, and one that was
 -- acknowledged meanwhile is not placed again.
 --
--- KEYS  1 lease, 2 commands, 3 in hand, 4... inbox of each command
--- ARGV  1 token, 2 group, then for each inbox: entry id, letter
+-- KEYS  1 lease, 2 commands, 3 in hand, 4... inbox of each letter
+-- ARGV  1 token, 2 group, 3 consumer of echoes, then for each inbox: entry id, letter; then the
+--       entry id of each echo
 -- Returns -1 when the lease is lost, else the number of letters placed.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -15,12 +17,18 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local placed = 0
 for i = 4, #KEYS do
-  local entry, letter = ARGV[2 * i - 5], ARGV[2 * i - 4]
+  local entry, letter = ARGV[2 * i - 4], ARGV[2 * i - 3]
   if #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
     local at = math.min(tonumber(string.match(entry, '^%d+')), now)
     local value = string.format('%.0f', at) .. ' ' .. letter
     placed = placed + redis.call('HSETNX', KEYS[i], entry, value)
   end
+end
+local first_echo = 2 * #KEYS - 2
+if #ARGV >= first_echo then
+  local echoes = {unpack(ARGV, first_echo)}
+  echoes[#echoes + 1] = 'JUSTID'
+  redis.call('XCLAIM', KEYS[2], ARGV[2], ARGV[3], 0, unpack(echoes))
 end
 redis.call('DEL', KEYS[3])
 return placed

@@ -17,12 +17,15 @@ from tasks.inbox import Letter, encode
 READ_COUNT = 256
 #: Celery messages that may wait for the exam workers; the rest of a backlog stays on the stream.
 MOST_BELLS = 200
+#: Echoes that may wait in the slow queue; more stay pending, and go when there is room.
+MOST_ECHOES = 1_000
 #: Milliseconds until an entry that was not acknowledged is taken up again: after the first
 #: delivery, doubling with each, up to the longest.
 IDLE_MS = 5_000
 LONGEST_IDLE_MS = 60_000
-#: Pending entries looked at in one go when searching for idle ones.
+#: Pending entries looked at in one round trip when searching for idle ones, and round trips.
 PENDING_COUNT = 1_000
+PENDING_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ class Stream:
         except redis.exceptions.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
-        groups = self._redis.xinfo_groups(keys.COMMANDS)
-        self._last = next(g["last-delivered-id"] for g in groups if g["name"] == b"dispatcher")
+        named = {group["name"]: group for group in self._redis.xinfo_groups(keys.COMMANDS)}
+        self._last = named[keys.GROUP.encode()]["last-delivered-id"]
 
     def read_new(self) -> list[Entry] | None:
         """
@@ -73,31 +76,27 @@ class Stream:
         """
         return self._read_after(after) or []
 
-    def claim_idle(self) -> list[Entry]:
+    def claim_idle(self, consumer: str, *, most: int = READ_COUNT) -> list[Entry]:
         """
-        Take up again entries whose delivery came to nothing.
+        Take up again entries of *consumer* whose delivery came to nothing.
 
         Raises:
             LeaseLost: Another dispatcher is active.
         """
-        found: Any = self._redis.xpending_range(
-            keys.COMMANDS, keys.GROUP, min="-", max="+", count=PENDING_COUNT, idle=IDLE_MS
-        )
-        stale = [
-            str(pending["message_id"], "ascii")
-            for pending in found
-            if is_stale(pending["time_since_delivered"], pending["times_delivered"])
-        ][:READ_COUNT]
+        stale = self._stale(consumer)[: min(most, READ_COUNT)]
         if not stale:
             return []
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND]
-        arguments: list[str | int] = [self._token, keys.GROUP, keys.CONSUMER, IDLE_MS]
+        arguments: list[str | int] = [self._token, LEASE_MS, keys.GROUP, consumer, IDLE_MS]
         arguments += stale
         return _entries(self._claim(keys=names, args=arguments)) or []
 
-    def place(self, letters: Sequence[Letter]) -> None:
+    def place(self, letters: Sequence[Letter], *, echoes: Sequence[str]) -> None:
         """
-        Put letters into their inboxes, and say that nothing is in hand any more.
+        Put letters into their inboxes, hand echoes over, and have nothing in hand any more.
+
+        Args:
+            echoes: Their entry ids.
 
         Raises:
             LeaseLost: Another dispatcher is active.
@@ -105,12 +104,41 @@ class Stream:
         inboxes = [keys.inbox(letter.pk) for letter in letters]
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, *inboxes]
-        if self._place(keys=names, args=[self._token, keys.GROUP, *texts]) < 0:
+        arguments = [self._token, keys.GROUP, keys.SLOW_CONSUMER, *texts, *echoes]
+        if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
+
+    def echo_room(self) -> int:
+        """How many echoes the slow queue has room for; more of them stay pending."""
+        depth = self._redis.llen(KEY_PREFIX + keys.QUEUE_SLOW)
+        return max(0, MOST_ECHOES - int(depth))
 
     def wait(self, most_ms: int) -> None:
         """Return when there is something to read, after *most_ms* milliseconds at the latest."""
         self._redis.xread({keys.COMMANDS: self._last}, count=1, block=max(1, most_ms))
+
+    def _stale(self, consumer: str) -> list[str]:
+        """Page through what *consumer* holds and has left alone; the oldest first."""
+        stale: list[str] = []
+        after = "-"
+        for _ in range(PENDING_PAGES):
+            page: Any = self._redis.xpending_range(
+                *(keys.COMMANDS, keys.GROUP),
+                min=after,
+                max="+",
+                count=PENDING_COUNT,
+                consumername=consumer,
+                idle=IDLE_MS,
+            )
+            stale += [
+                str(pending["message_id"], "ascii")
+                for pending in page
+                if is_stale(pending["time_since_delivered"], pending["times_delivered"])
+            ]
+            if len(page) < PENDING_COUNT or len(stale) >= READ_COUNT:
+                break
+            after = "(" + str(page[-1]["message_id"], "ascii")
+        return stale
 
     def _read_after(self, after: str) -> list[Entry] | None:
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, KEY_PREFIX + keys.QUEUE_EXAM]

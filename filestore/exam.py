@@ -1,6 +1,6 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,13 +38,36 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the facts of an opened exam amount to. *decided_by* is the entry that decided it."""
+    """What the facts of an opened exam amount to: the start that counts, and what decided it."""
 
-    started_ms: int
-    deadline_ms: int
-    status: Status = Status.STARTED
-    decided_ms: int | None = None
-    decided_by: str | None = None
+    opened_by: Fact
+    decided_by: Fact | None = None
+
+    @property
+    def status(self) -> Status:
+        """Where the exam stands."""
+        match self.decided_by:
+            case None:
+                return Status.STARTED
+            case Fact(type=Type.EXPIRE):
+                return Status.ABSENT
+            case Fact(value=result):
+                return Status(str(result))
+
+    @property
+    def started_ms(self) -> int:
+        """When the exam's clock began to run."""
+        return self.opened_by.at_ms
+
+    @property
+    def deadline_ms(self) -> int:
+        """The last millisecond in which a result is in time."""
+        return self.opened_by.at_ms + int(self.opened_by.value) * 1000
+
+    @property
+    def decided_ms(self) -> int | None:
+        """When what decided it came in."""
+        return self.decided_by.at_ms if self.decided_by else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +108,21 @@ def transition(pk: str, exam: Exam | None, facts: Sequence[Fact]) -> Transition:
     known = {record.fact.entry: record for record in history}
     fresh = {fact.entry: fact for fact in facts if fact.entry not in known}
     repeated = tuple(known[fact.entry] for fact in facts if fact.entry in known)
-    ordered = sorted(fresh.values(), key=lambda fact: fact.turn)
 
     standing = exam.standing if exam else None
     new: list[Record] = []
     seen = [record.fact for record in history]
+    first = _first_of_each(seen)
     waiting: list[Fact] = []
-    for fact in ordered:
-        after = stand([*seen, fact])
+    for fact in sorted(fresh.values(), key=lambda fact: fact.turn):
+        after = standing if standing and is_idle(fact, standing) else stand([*seen, fact])
         if after is None:
             waiting.append(fact)
             continue
-        new.append(_record(fact, before=standing, after=after, seen=seen))
+        twin = first.get(fact.identity)
+        new.append(_record(fact, before=standing, after=after, twin=twin))
         seen.append(fact)
+        first[fact.identity] = min(fact, twin or fact, key=_arrival)
         standing = after
     if standing is None:
         return Transition(exam=None, waiting=tuple(waiting))
@@ -105,60 +130,77 @@ def transition(pk: str, exam: Exam | None, facts: Sequence[Fact]) -> Transition:
     return Transition(exam=after_all, new=tuple(new), known=repeated)
 
 
-def stand(facts: Sequence[Fact]) -> Standing | None:
+def stand(facts: Iterable[Fact]) -> Standing | None:
     """
-    Judge a set of facts. Their order in *facts* does not matter.
+    Judge a set of facts. Their order does not matter.
 
     Returns:
         None when no start is among them.
     """
-    ordered = sorted(facts, key=lambda fact: fact.ingress)
-    start = next((fact for fact in ordered if fact.type is Type.START), None)
+    facts = list(facts)
+    starts = (fact for fact in facts if fact.type is Type.START)
+    start = min(starts, key=_arrival, default=None)
     if start is None:
         return None
-    deadline_ms = start.at_ms + int(start.value) * 1000
-    opened = Standing(started_ms=start.at_ms, deadline_ms=deadline_ms)
-    result = next((fact for fact in ordered if _counts(fact, deadline_ms)), None)
-    if result is not None:
-        return _decided(opened, Status(str(result.value)), result)
-    expiry = next((fact for fact in ordered if _expires(fact, deadline_ms)), None)
-    if expiry is not None:
-        return _decided(opened, Status.ABSENT, expiry)
-    return opened
+    opened = Standing(opened_by=start)
+    deciding = (fact for fact in facts if _decides(fact, opened))
+    return Standing(opened_by=start, decided_by=min(deciding, key=_rank, default=None))
 
 
-def _counts(fact: Fact, deadline_ms: int) -> bool:
-    """A result of the deadline's very millisecond is in time."""
-    return fact.type is Type.FINISH and fact.at_ms <= deadline_ms
+def is_idle(fact: Fact, standing: Standing) -> bool:
+    """
+    Whether *fact* changes nothing about *standing*, seen at a glance.
+
+    `stand` finds the same. But it looks at every fact of the exam: two thousand results for one
+    exam would hold its lock for a second.
+    """
+    if fact.type is Type.START:
+        return fact.ingress > standing.opened_by.ingress
+    decided = standing.decided_by
+    return not _decides(fact, standing) or (decided is not None and _rank(decided) < _rank(fact))
 
 
-def _expires(fact: Fact, deadline_ms: int) -> bool:
-    """An expiry of another deadline, or one that came before the time, is nobody's."""
-    return fact.type is Type.EXPIRE and fact.value == deadline_ms and fact.at_ms > deadline_ms
+def _decides(fact: Fact, standing: Standing) -> bool:
+    """
+    Whether *fact* could decide the exam: a result in time, or an expiry of this very deadline.
+
+    A result of the deadline's millisecond is in time, and an expiry of it comes too early.
+    """
+    match fact.type:
+        case Type.START:
+            return False
+        case Type.FINISH:
+            return fact.at_ms <= standing.deadline_ms
+        case Type.EXPIRE:
+            return fact.value == standing.deadline_ms and fact.at_ms > standing.deadline_ms
 
 
-def _decided(opened: Standing, status: Status, by: Fact) -> Standing:
-    return Standing(
-        started_ms=opened.started_ms,
-        deadline_ms=opened.deadline_ms,
-        status=status,
-        decided_ms=by.at_ms,
-        decided_by=by.entry,
-    )
+def _rank(fact: Fact) -> tuple[bool, tuple[int, int, int]]:
+    """Of several facts that could decide, which one does: results first, then the earliest."""
+    return fact.type is not Type.FINISH, fact.ingress
 
 
-def _record(
-    fact: Fact, *, before: Standing | None, after: Standing, seen: Sequence[Fact]
-) -> Record:
+def _arrival(fact: Fact) -> tuple[int, int, int]:
+    return fact.ingress
+
+
+def _first_of_each(facts: Iterable[Fact]) -> dict[tuple[str | None, str, Type], Fact]:
+    """Find the entry of each command that came first."""
+    first: dict[tuple[str | None, str, Type], Fact] = {}
+    for fact in facts:
+        first[fact.identity] = min(fact, first.get(fact.identity, fact), key=_arrival)
+    return first
+
+
+def _record(fact: Fact, *, before: Standing | None, after: Standing, twin: Fact | None) -> Record:
+    """Say what a fact did. *twin* is the first entry of the same command, where it came before."""
     if before is None or (before != after and _moves_on(fact, before)):
         return Record(fact=fact, verdict=Verdict.APPLIED)
     if before != after:
         return Record(fact=fact, verdict=Verdict.CORRECTED)
-    twins = [other for other in seen if other.identity == fact.identity]
-    first = min(twins, key=lambda twin: twin.ingress, default=None)
-    if first and first.value != fact.value:
+    if twin and twin.value != fact.value:
         return Record(fact=fact, verdict=Verdict.REFUSED, reason=Reason.CONFLICT)
-    if first:
+    if twin:
         return Record(fact=fact, verdict=Verdict.DUPLICATE)
     return Record(fact=fact, verdict=Verdict.REFUSED, reason=_reason(fact, after))
 

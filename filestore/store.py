@@ -92,12 +92,22 @@ class Store:
         On return the new one is on the disk: file, then its name. Call under the exam's lock.
 
         Raises:
-            OSError: The disk did not take it; the old document stands.
+            OSError: The disk did not take it. The old document stands, or the new one does and
+                may not be safe yet: `sync` makes it so.
         """
         path = self.path(exam.pk)
         self._make_shard(path.parent)
         text = json.dumps(to_document(exam), ensure_ascii=False, indent=1) + "\n"
         replace_file(path, text, temporary=self._tmp / f"{exam.pk}{TEMPORARY}")
+
+    def sync(self, pk: str) -> None:
+        """
+        Put the name of an exam's document on the disk; its content is there before its name.
+
+        Raises:
+            OSError: The disk did not take it.
+        """
+        sync_folder(self.path(pk).parent)
 
     @contextmanager
     def lock(self, pk: str, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:

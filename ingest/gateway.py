@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 import redis.asyncio
 import structlog
 from aiohttp import web
-from yarl import URL
 
 from filestore.store import Store
 from ingest.bodies import MAX_BODY_BYTES
@@ -110,7 +109,7 @@ def _end_signals() -> asyncio.Event:
 def _url(runner: web.AppRunner) -> str:
     """Where it listens: with port 0, only the socket knows."""
     host, port = runner.addresses[0][:2]
-    return str(URL.build(scheme="http", host=host, port=port))
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:

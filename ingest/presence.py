@@ -1,8 +1,6 @@
 """Presence: whether an exam that a result names has been started, or still may be."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import redis.asyncio
 import redis.exceptions
@@ -10,6 +8,7 @@ import redis.exceptions
 from filestore.store import Store
 from ingest.producer import answering
 from ops import keys
+from ops.lag import has_unread
 
 #: How often to look, and the seconds between two looks: about one second in all.
 LOOKS = 20
@@ -52,15 +51,3 @@ async def _may_start(client: "redis.asyncio.Redis", pk: str) -> bool:
     if isinstance(groups, redis.exceptions.ResponseError):  # no such key: nobody sent anything
         groups = []
     return bool(in_hand or inbox or (length and has_unread(groups)))
-
-
-def has_unread(groups: Sequence[Mapping[str, Any]]) -> bool:
-    """
-    Whether a stream that is not empty may hold entries that the dispatcher has not read.
-
-    Args:
-        groups: What XINFO GROUPS says. Without our group nothing has been read; a lag of None
-            is one that Redis cannot tell.
-    """
-    lags = [group["lag"] for group in groups if group["name"] == keys.GROUP.encode()]
-    return lags != [0]

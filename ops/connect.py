@@ -3,7 +3,7 @@
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 #: Seconds to wait for a connection, and for an answer. A blocking read asks for less than this.
@@ -11,7 +11,7 @@ CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 #: Connections of one process: hundreds of green threads take turns on them.
 MOST_CONNECTIONS = 64
-#: A server that restarts is back within a second or so; the caller decides what comes after.
+#: The gateway's tries after the first: a server that restarts is back within a second or so.
 RETRIES = 3
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 0.5
@@ -21,8 +21,9 @@ def connect(url: str) -> "redis.Redis":
     """
     Make a client that answers bytes. Nothing is sent until it is used.
 
-    redis-py sends a command again when its answer was lost. So one XADD can make two entries:
-    both carry the same command id, and the rules tell them apart.
+    It sends nothing twice: after a lost answer nobody knows whether the server did it. A read
+    that was repeated would skip the entries that the first one took, and a repeated transaction
+    would count twice. Whoever calls begins anew instead, from what is pending.
     """
     pool = redis.BlockingConnectionPool.from_url(
         url,
@@ -30,13 +31,18 @@ def connect(url: str) -> "redis.Redis":
         timeout=ANSWER_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=LONGEST_WAIT_S, base=FIRST_WAIT_S), RETRIES),
+        retry=Retry(NoBackoff(), 0),
     )
     return redis.Redis.from_pool(pool)
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
-    """Make the same client for an event loop."""
+    """
+    Make a client for an event loop, that tries again.
+
+    One XADD can make two entries when an answer is lost. Both carry the same command id, and the
+    rules tell them apart.
+    """
     return redis.asyncio.Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,

@@ -58,7 +58,12 @@ def find_server() -> Path:
 
 
 def render(settings: Settings) -> str:
-    """Write the server's configuration; every line is known to Redis 7.0 and to Valkey 9."""
+    """
+    Write the server's configuration; every line is known to Redis 7.0 and to Valkey 9.
+
+    ``hz``: how often a second the server looks whether a blocked reader's time is over. With the
+    default of 10 the dispatcher wakes up to 100 ms after a deadline.
+    """
     return f"""\
 # Written by Invigil at each start.
 dir {_quoted(settings.redis_folder)}
@@ -71,6 +76,7 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
+hz 100
 """
 
 

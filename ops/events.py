@@ -7,14 +7,13 @@ class Event(StrEnum):
     """Name of a log line. The value is what stands in the line, the comment when it is written."""
 
     # --- the doors of a command -------------------------------------------------------------
-    #: gateway or `send`: Redis has the entry; the 202 goes out next
+    #: gateway: Redis has the entry; the 202 goes out next
     ACCEPTED = "accepted"
     #: gateway: a request was answered 4xx; nothing went to the stream
     REQUEST_REFUSED = "request_refused"
     #: gateway: a request was answered 5xx; the client is told to come again
     REQUEST_FAILED = "request_failed"
-    #: dispatcher: an entry was read, decoded, and given to a Celery task; carries task_id, and
-    #: for how many times it has been delivered
+    #: dispatcher: an entry was read, decoded, and given to a Celery task; carries task_id
     DISPATCHED = "dispatched"
     #: dispatcher or worker: an entry went to the dead letters, with its reason
     BURIED = "buried"
@@ -39,7 +38,7 @@ class Event(StrEnum):
     # --- deadlines --------------------------------------------------------------------------
     #: worker: an exam's deadline was set, in the step that records the start
     DEADLINE_SET = "deadline_set"
-    #: worker: an exam's deadline was deleted, in the step that records the decision
+    #: worker: an exam has no deadline any more, in the step that records the decision
     DEADLINE_DELETED = "deadline_deleted"
     #: dispatcher: a deadline was due and became exam.expire on the stream
     DEADLINE_FIRED = "deadline_fired"
@@ -55,7 +54,7 @@ class Event(StrEnum):
     # --- mail -------------------------------------------------------------------------------
     #: worker: the digest of a slot went out
     MAIL_SENT = "mail_sent"
-    #: worker: the slot's digest had gone out already
+    #: worker: nothing to send: the digest has gone out, is going out, or a later slot has begun
     MAIL_SKIPPED = "mail_skipped"
     #: worker: the mail server did not take the digest; it is tried again
     MAIL_UNAVAILABLE = "mail_unavailable"
@@ -87,9 +86,9 @@ class Event(StrEnum):
     LEASE_TAKEN = "lease_taken"
     #: dispatcher: another one is active; it stands by
     LEASE_LOST = "lease_lost"
-    #: dispatcher: Redis does not answer; said once, until it answers
+    #: dispatcher: Redis does not answer, or not as it should; said once, until it does
     REDIS_UNAVAILABLE = "redis_unavailable"
-    #: dispatcher: Redis answers again
+    #: dispatcher: Redis answers again, and a turn was completed
     REDIS_AVAILABLE = "redis_available"
     #: dispatcher: the exam queue is deep enough; the backlog stays on the stream
     READING_PAUSED = "reading_paused"

@@ -6,6 +6,9 @@ COMMANDS = "invigil:commands"
 #: holds the lease finds what its predecessor read and did not finish as its own pending entries.
 GROUP = "dispatcher"
 CONSUMER = "dispatcher"
+#: The consumer that holds echoes on their way through the slow queue: however many they are, they
+#: are not in the way of those who look after exams.
+SLOW_CONSUMER = "slow"
 #: Stream of entries set aside for people, with the reason.
 DEAD = "invigil:dead"
 #: Stream of what changed, bounded.
@@ -30,6 +33,6 @@ def inbox(pk: str) -> str:
     return f"invigil:inbox:{pk}"
 
 
-def echo(entry: str) -> str:
+def echo(source: str | None, command_id: str) -> str:
     """String: who is at work on an echo, or that it is done. Expires."""
-    return f"invigil:echo:{entry}"
+    return f"invigil:echo:{source or ''}:{command_id}"

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
 
     @property
     def redis_folder(self) -> Path:
-        """Folder of the embedded server: append-only file, lock, and log."""
+        """Folder of the embedded server: append-only file, lock, and socket."""
         return self.data / "redis"
 
     @property

@@ -23,8 +23,8 @@ from ops.supervisor import End, Supervisor
 
 #: Folder of the packages that the parts import.
 ROOT = Path(__file__).absolute().parents[1]
-#: Seconds a part has to finish what it does.
-GRACE_S = 5.0
+#: Seconds a part has to finish what it does; the gateway gives its clients five of them.
+GRACE_S = 8.0
 WORKER_GRACE_S = 10.0
 #: Seconds for Redis to write its file when everything has to be quick.
 LAST_WORDS_S = 1.0

@@ -12,6 +12,7 @@ from filestore.store import Locked, Store
 from ops import keys
 from ops.connect import UNAVAILABLE
 from ops.events import Event
+from ops.lag import has_unread
 from tasks import dead, deadlines, inbox
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
 from tasks.changes import changes, event_fields
@@ -62,12 +63,15 @@ def answer(pk: str, *, redis: Redis, store: Store, orphan_after_s: int) -> None:
         outcome = transition(pk, store.load(pk), post.facts)
         if outcome.exam and outcome.new:
             store.save(outcome.exam)
+        elif outcome.exam:
+            store.sync(pk)  # whoever wrote it may have been killed before it was safe
         report(pk, outcome)
         if outcome.exam:
             settle(redis, outcome.exam, records=(*outcome.known, *outcome.new))
-    orphans = [f for f in outcome.waiting if post.now_ms - f.at_ms >= orphan_after_s * 1000]
-    bury_orphans(redis, pk, orphans)
-    drop_foreign(redis, pk, post.foreign)
+        elif _nothing_is_on_its_way(redis):
+            aged = [f for f in outcome.waiting if post.now_ms - f.at_ms >= orphan_after_s * 1000]
+            bury_orphans(redis, pk, aged)
+        drop_foreign(redis, pk, post.foreign)
 
 
 def report(pk: str, outcome: Transition) -> None:
@@ -88,7 +92,12 @@ def report(pk: str, outcome: Transition) -> None:
 
 
 def settle(redis: Redis, exam: Exam, *, records: Sequence[Record]) -> None:
-    """Keep the books in one transaction, all from the resulting state: a repeat is harmless."""
+    """
+    Keep the books in one transaction.
+
+    It is sent once: when its answer is lost nobody knows whether it was done. The next bell
+    knows, by what the inbox still holds, and does it then.
+    """
     entries = [record.fact.entry for record in records]
     moved = changes(exam, records)
     with redis.pipeline(transaction=True) as pipeline:
@@ -118,6 +127,15 @@ def drop_foreign(redis: Redis, pk: str, foreign: Sequence[str]) -> None:
     for name in foreign:
         redis.hdel(keys.inbox(pk), name.encode("utf-8", "surrogateescape"))
         log.warning(Event.FOREIGN_DROPPED, pk=pk, field=ascii(name)[:200])
+
+
+def _nothing_is_on_its_way(redis: Redis) -> bool:
+    """Whether every entry is in its inbox: the start, too, if there were one."""
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.xinfo_groups(keys.COMMANDS)
+        pipeline.exists(keys.IN_HAND)
+        groups, in_hand = pipeline.execute()
+    return not (in_hand or has_unread(groups))
 
 
 def _report_deadline(exam: Exam, records: Sequence[Record]) -> None:

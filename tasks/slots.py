@@ -4,15 +4,14 @@ from datetime import datetime, timedelta
 
 from celery.schedules import BaseSchedule, schedstate
 
+#: Seconds that a beat's clock may be ahead of Redis': its task means the slot about to begin.
+AHEAD_S = 1.0
+
 
 def slot_of(now_s: float, *, every_s: int) -> int:
-    """
-    Start of the slot that a task run at *now_s* is for, in seconds since 1970.
-
-    The nearest boundary: a beat whose clock is a little ahead of Redis' means the slot that is
-    about to begin.
-    """
-    return int(now_s / every_s + 0.5) * every_s
+    """Start of the slot that a task run at *now_s* is for, in seconds since 1970."""
+    ahead_s = min(AHEAD_S, every_s / 4)
+    return int((now_s + ahead_s) // every_s) * every_s
 
 
 class EverySlot(BaseSchedule):

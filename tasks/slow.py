@@ -1,6 +1,7 @@
 """Slow: tasks that sleep. Hundreds at once in green threads, so that none waits for another."""
 
 import time
+from dataclasses import dataclass
 
 import structlog
 from celery import Task
@@ -19,6 +20,8 @@ RENEW_S = 1.5
 CLAIM_MS = 4_500
 #: Seconds for which a finished echo is remembered: longer than any redelivery is under way.
 DONE_S = 24 * 3600
+#: What stands in place of the token then.
+DONE = b"done"
 
 log = structlog.get_logger()
 
@@ -27,37 +30,48 @@ class ClaimLost(RuntimeError):  # noqa: N818 - says what happened
     """Another task has the echo now: this one slept for longer than its claim lived."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An echo that one task, by its token, wants to itself: the entry, and the key that says so."""
+
+    entry: str
+    key: str
+    token: str
+
+
 @app.task(name=ECHO_TASK, bind=True)
-def echo(task: Task, *, entry: str, command_id: str, text: str, delay: float) -> None:
-    """Sleep *delay* seconds, then print *text*: once per entry, however often it is delivered."""
+def echo(
+    task: Task, *, entry: str, command_id: str, source: str | None, text: str, delay: float
+) -> None:
+    """Sleep *delay* seconds, then print *text*: once per command, however often it comes."""
     redis = redis_client()
     bound = log.bind(entry=entry, command_id=command_id)
-    token = str(task.request.id)
+    claim = Claim(entry=entry, key=keys.echo(source, command_id), token=str(task.request.id))
     try:
-        if not claim(redis, entry, token=token):
+        if not take(redis, claim):
             bound.info(Event.ECHO_SKIPPED, reason="done, or at work elsewhere")
             return
         bound.info(Event.ECHO_STARTED, delay_s=delay)
-        sleep_and_renew(redis, entry, token=token, delay_s=delay)
+        sleep_and_renew(redis, claim, delay_s=delay)
         print(f"echo: {printable(text)}", flush=True)  # noqa: T201 - what was asked for
         bound.info(Event.ECHO_PRINTED, text=text)
-        settle(redis, entry)
+        settle(redis, claim)
     except ClaimLost:
         bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")
     except UNAVAILABLE as error:
         bound.warning(Event.UNAVAILABLE, error=str(error))
 
 
-def claim(redis: Redis, entry: str, *, token: str) -> bool:
+def take(redis: Redis, claim: Claim) -> bool:
     """Take an echo, unless it is done or another task is at work on it."""
-    if redis.set(keys.echo(entry), token, nx=True, px=CLAIM_MS):
+    if redis.set(claim.key, claim.token, nx=True, px=CLAIM_MS):
         return True
-    if redis.get(keys.echo(entry)) == b"done":
-        redis.xack(keys.COMMANDS, keys.GROUP, entry)
+    if redis.get(claim.key) == DONE:
+        redis.xack(keys.COMMANDS, keys.GROUP, claim.entry)
     return False
 
 
-def sleep_and_renew(redis: Redis, entry: str, *, token: str, delay_s: float) -> None:
+def sleep_and_renew(redis: Redis, claim: Claim, *, delay_s: float) -> None:
     """
     Sleep, and keep the claim alive: the key for other tasks, the entry for the dispatcher.
 
@@ -67,10 +81,10 @@ def sleep_and_renew(redis: Redis, entry: str, *, token: str, delay_s: float) -> 
     until = time.monotonic() + delay_s
     while (left_s := until - time.monotonic()) > 0:
         time.sleep(min(left_s, RENEW_S))
-        renew(redis, entry, token=token)
+        renew(redis, claim)
 
 
-def renew(redis: Redis, entry: str, *, token: str) -> None:
+def renew(redis: Redis, claim: Claim) -> None:
     """
     Renew a claim. ``JUSTID`` makes the entry fresh without counting as a delivery.
 
@@ -80,17 +94,19 @@ def renew(redis: Redis, entry: str, *, token: str) -> None:
     Source: https://redis.io/docs/latest/commands/xclaim/
     """
     with redis.pipeline(transaction=True) as pipeline:
-        pipeline.get(keys.echo(entry))
-        pipeline.pexpire(keys.echo(entry), CLAIM_MS)
-        pipeline.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], justid=True)
+        pipeline.get(claim.key)
+        pipeline.pexpire(claim.key, CLAIM_MS)
+        pipeline.xclaim(
+            keys.COMMANDS, keys.GROUP, keys.SLOW_CONSUMER, 0, [claim.entry], justid=True
+        )
         holder, *_ = pipeline.execute()
-    if holder is None or holder.decode() != token:
-        raise ClaimLost(entry)
+    if holder is None or holder.decode() != claim.token:
+        raise ClaimLost(claim.entry)
 
 
-def settle(redis: Redis, entry: str) -> None:
+def settle(redis: Redis, claim: Claim) -> None:
     """Remember that an echo is done, and acknowledge its entry, in one step."""
     with redis.pipeline(transaction=True) as pipeline:
-        pipeline.set(keys.echo(entry), "done", ex=DONE_S)
-        pipeline.xack(keys.COMMANDS, keys.GROUP, entry)
+        pipeline.set(claim.key, DONE, ex=DONE_S)
+        pipeline.xack(keys.COMMANDS, keys.GROUP, claim.entry)
         pipeline.execute()

@@ -13,10 +13,10 @@ from support.client import Client
 
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
-from dispatcher.loop import Dispatcher
 from dispatcher.promote import promote
 from dispatcher.routes import MOST_PKS
-from dispatcher.stream import MOST_BELLS
+from dispatcher.stream import MOST_BELLS, MOST_ECHOES
+from dispatcher.turns import Dispatcher
 from ops import keys
 from ops.settings import Settings
 from tasks.app import KEY_PREFIX, broker_url
@@ -37,7 +37,9 @@ def active(client: Client, app: Celery, server: Settings, token: str = "mine") -
     """Make a dispatcher that holds the lease and has finished its predecessor's work."""
     assert lease.take(client, token=token)
     stop = threading.Event()
-    dispatcher = Dispatcher(client, app=app, settings=server, token=token, stop=stop)
+    dispatcher = Dispatcher(
+        client, app=app, settings=server, token=token, stop=stop, on_turn=lambda: None
+    )
     dispatcher._stream.ensure_group()
     dispatcher.recover()
     return dispatcher
@@ -175,7 +177,7 @@ def test_idle_again(client: Client, app: Celery, server: Settings) -> None:
     before = client.hgetall(keys.inbox("a"))
     client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
 
-    dispatcher.dispatch(dispatcher._stream.claim_idle(), redelivered=True)
+    dispatcher.look_after()
 
     assert before == client.hgetall(keys.inbox("a"))
     assert 2 == len(bells(client))
@@ -187,7 +189,9 @@ def test_fresh_is_left_alone(client: Client, app: Celery, server: Settings) -> N
     push(client, {"text": "hi"}, type_name="echo")
     dispatcher.turn()
 
-    assert [] == dispatcher._stream.claim_idle()
+    dispatcher.look_after()
+
+    assert 1 == len(bells(client, SLOW_QUEUE))
 
 
 def test_acknowledged_is_not_placed(client: Client, app: Celery, server: Settings) -> None:
@@ -291,8 +295,72 @@ def test_echo_route(client: Client, app: Celery, server: Settings) -> None:
 
     active(client, app, server).turn()
 
-    expected = {"entry": entry, "command_id": entry, "text": "hi", "delay": server.echo_delay}
+    expected: dict[str, Any] = {"entry": entry, "command_id": entry, "source": None, "text": "hi"}
+    expected |= {"delay": server.echo_delay}
     assert [expected] == [kwargs for _, kwargs, _ in bells(client, SLOW_QUEUE)]
+
+
+def test_echoes_beyond_room(client: Client, app: Celery, server: Settings) -> None:
+    """Echoes for which the slow queue has no room stay pending, and hold up no exam."""
+    dispatcher = active(client, app, server)
+    client.lpush(SLOW_QUEUE, *["x"] * (MOST_ECHOES - 1))
+    for _ in range(3):
+        push(client, {"text": "hi"}, type_name="echo")
+    push(client, {"pk": "a"})
+
+    dispatcher.turn()
+
+    assert MOST_ECHOES == client.llen(SLOW_QUEUE)
+    assert [["a"]] == [args[0] for args, _, _ in bells(client)]
+    assert 4 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+
+def test_parked_echoes_follow(client: Client, app: Celery, server: Settings) -> None:
+    """An echo that found no room goes when there is some again."""
+    dispatcher = active(client, app, server)
+    client.lpush(SLOW_QUEUE, *["x"] * MOST_ECHOES)
+    entry = push(client, {"text": "hi"}, type_name="echo")
+    dispatcher.turn()
+    client.delete(SLOW_QUEUE)
+    slow = keys.SLOW_CONSUMER
+    client.xclaim(keys.COMMANDS, keys.GROUP, slow, 0, [entry], idle=6_000, retrycount=1)
+
+    dispatcher.look_after()
+
+    assert [entry] == [kwargs["entry"] for _, kwargs, _ in bells(client, SLOW_QUEUE)]
+
+
+def test_exams_behind_many_echoes(client: Client, app: Celery, server: Settings) -> None:
+    """An exam's idle entry is taken up again, however many idle echoes are older."""
+    dispatcher = active(client, app, server)
+    echoes = [push(client, {"text": "hi"}, type_name="echo") for _ in range(600)]
+    entry = push(client, {"pk": "a"})
+    for _ in range(3):
+        dispatcher.turn()
+    client.delete(EXAM_QUEUE)
+    for consumer, ids in ((keys.SLOW_CONSUMER, echoes), (keys.CONSUMER, [entry])):
+        client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, ids, idle=6_000, retrycount=1)
+
+    dispatcher.look_after()
+
+    assert [["a"]] == [args[0] for args, _, _ in bells(client)]
+
+
+def test_many_idle_entries(client: Client, app: Celery, server: Settings) -> None:
+    """An entry behind more than a page of others that are not stale yet is found."""
+    dispatcher = active(client, app, server)
+    early = [push(client, {"pk": f"e{i}"}) for i in range(1_100)]
+    late = push(client, {"pk": "late"})
+    for _ in range(6):
+        dispatcher.turn()
+        client.delete(EXAM_QUEUE)
+    consumer = keys.CONSUMER
+    client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, early, idle=6_000, retrycount=4)
+    client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, [late], idle=6_000, retrycount=1)
+
+    dispatcher.look_after()
+
+    assert [["late"]] == [args[0] for args, _, _ in bells(client)]
 
 
 def test_in_hand(client: Client, app: Celery, server: Settings) -> None:

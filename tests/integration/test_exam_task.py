@@ -131,6 +131,17 @@ def test_orphan(client: Client, store: Store) -> None:
     assert not client.exists(keys.inbox("a"))
 
 
+def test_orphan_behind_an_outage(client: Client, store: Store) -> None:
+    """While the start may still be unread, an old result is not buried."""
+    deliver(client, Type.FINISH, "pass", at_ms=900)
+    client.xadd(keys.COMMANDS, {"type": "exam.start", "data": "{}"})  # not read yet
+
+    ring(client, store, orphan_after_s=60)
+
+    assert not client.exists(keys.DEAD)
+    assert 1 == pending(client)
+
+
 def test_killed_after_write(client: Client, store: Store) -> None:
     """Killed between the write and the books, a worker's successor only keeps the books."""
     deliver(client, Type.START, 5, at_ms=1_000)

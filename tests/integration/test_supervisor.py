@@ -87,6 +87,7 @@ sys.stdout.write("x" * 1_000_000 + "\\n")
 print('{"event": "mine"}')
 print("[1, 2]")
 print('{"not": NaN}')
+sys.stdout.flush()
 sys.stdout.buffer.write(b"\\xff\\n")
 sys.stdout.write("no end of line")
 """

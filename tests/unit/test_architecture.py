@@ -13,7 +13,9 @@ PRODUCT = ("ingest", "dispatcher", "tasks", "filestore", "ops")
 FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
 
 #: Everyone may stand on these.
-CELLAR = {f"ops.{name}" for name in ("settings", "log", "events", "keys", "connect", "notify")}
+CELLAR = {
+    f"ops.{name}" for name in ("settings", "log", "events", "keys", "lag", "connect", "notify")
+}
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.
 MAY_IMPORT = {
     "ingest": ("filestore", *CELLAR),

@@ -104,7 +104,7 @@ def test_result_decides(result: str) -> None:
     assert (result, 70_000, "70000-0") == (
         exam.standing.status,
         exam.standing.decided_ms,
-        exam.standing.decided_by,
+        exam.standing.decided_by.entry if exam.standing.decided_by else None,
     )
 
 
@@ -206,7 +206,8 @@ def test_same_command_twice_is_a_duplicate() -> None:
     assert ["duplicate"] == verdicts(*drains)
     exam = drained(*drains).exam
     assert exam is not None
-    assert exam.standing.decided_by == "1000-0"
+    assert exam.standing.decided_by
+    assert exam.standing.decided_by.entry == "1000-0"
 
 
 def test_late_copy_of_a_result_in_time_is_a_duplicate() -> None:

@@ -22,10 +22,10 @@ def schedule(every_s: int, *, now_s: float) -> EverySlot:
 
 @pytest.mark.parametrize(
     ("now_s", "slot_s"),
-    [(600.0, 600), (600.2, 600), (749.9, 600), (599.8, 600), (450.1, 600), (449.9, 300), (0.0, 0)],
+    [(600.0, 600), (600.2, 600), (898.9, 600), (599.1, 600), (598.9, 300), (0.0, 0)],
 )
-def test_slot_is_the_nearest_boundary(now_s: float, slot_s: int) -> None:
-    """A beat whose clock is a little ahead or behind means the same slot."""
+def test_slot_that_a_task_is_for(now_s: float, slot_s: int) -> None:
+    """A beat whose clock is a little ahead means the slot about to begin; a late task its own."""
     assert slot_s == slot_of(now_s, every_s=300)
 
 

@@ -1,0 +1,223 @@
+"""Turns: what the active dispatcher does, turn by turn."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from celery import Celery
+from redis import Redis
+
+from dispatcher.bell import Message, new_task_id, send
+from dispatcher.promote import promote
+from dispatcher.routes import ROUTES, bells, letter
+from dispatcher.stream import Entry, Stream
+from ingest.commands import Command, Echo, decode
+from ingest.faults import InvalidCommand
+from ops import keys
+from ops.events import Event
+from ops.settings import Settings
+from tasks import dead
+from tasks.inbox import Letter
+
+#: Milliseconds to wait for an entry, at most: how late a deadline set meanwhile may be noticed.
+WAIT_MS = 100
+#: Seconds between two searches for idle entries.
+CLAIM_EVERY_S = 1.0
+#: Seconds between two looks at a queue that is full.
+FULL_S = 0.02
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry with the command it holds."""
+
+    entry: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoMessage:
+    """The message for an echo, which goes when the slow queue has room, and its entry."""
+
+    entry: str
+    message: Message
+
+
+class Dispatcher:
+    """The active dispatcher: `serve` until told to stop."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        app: Celery,
+        settings: Settings,
+        token: str,
+        stop: threading.Event,
+        on_turn: Callable[[], None],
+    ) -> None:
+        """
+        Take what it works with; nothing is read yet.
+
+        Args:
+            token: What stands in the lease.
+            stop: Set when it is to end after the turn it is in.
+            on_turn: Called after each turn that went well.
+        """
+        self._redis = redis
+        self._app = app
+        self._settings = settings
+        self._stop = stop
+        self._on_turn = on_turn
+        self._stream = Stream(redis, token=token)
+        self._claim_at = 0.0
+        self._is_full = False
+
+    def serve(self) -> None:
+        """
+        Finish what a predecessor left, then take turns until told to stop.
+
+        After any error, begin here again: what was read and not placed must be placed before
+        anything that came after it, or a late expiry could overtake a result that was in time.
+
+        Raises:
+            LeaseLost: Another dispatcher is active.
+        """
+        self._stream.ensure_group()
+        self.recover()
+        while not self._stop.is_set():
+            self.turn()
+            self._on_turn()
+
+    def recover(self) -> None:
+        """Dispatch all that was read and not acknowledged, in the stream's order."""
+        after = "0"
+        while entries := self._stream.read_pending(after):
+            self.dispatch(entries, redelivered=True)
+            after = entries[-1].id
+
+    def turn(self) -> None:
+        """Fire deadlines, dispatch what is new, look after what was left; or wait."""
+        next_in_ms = self.fire()
+        entries = self._stream.read_new()
+        self._note_fullness(is_full=entries is None)
+        if entries is None:
+            self._stop.wait(FULL_S)
+            return
+        self.dispatch(entries, redelivered=False)
+        if monotonic() >= self._claim_at:
+            self._claim_at = monotonic() + CLAIM_EVERY_S
+            self.look_after()
+        if not entries:
+            self._stream.wait(min(next_in_ms, WAIT_MS))
+
+    def look_after(self) -> None:
+        """Dispatch again what nobody finished: exams first, then echoes as there is room."""
+        self.dispatch(self._stream.claim_idle(keys.CONSUMER), redelivered=True)
+        room = self._stream.echo_room()
+        self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)
+
+    def fire(self) -> int:
+        """Turn due deadlines into commands; return the milliseconds until the next one."""
+        promotion = promote(self._redis)
+        for fired in promotion.fired:
+            log.info(
+                Event.DEADLINE_FIRED,
+                pk=fired.pk,
+                entry=fired.entry,
+                deadline_ms=fired.deadline_ms,
+                late_ms=fired.late_ms,
+            )
+        return WAIT_MS if promotion.next_in_ms is None else promotion.next_in_ms + 1
+
+    def dispatch(self, entries: Sequence[Entry], *, redelivered: bool) -> None:
+        """Decode, bury what is nobody's command, place letters, ring bells."""
+        if not entries:
+            return
+        reads = [read for entry in entries if (read := self.read(entry))]
+        letters = [found for read in reads if (found := self._letter(read))]
+        echoes = self._echoes(reads)
+        self._stream.place(letters, echoes=[echo.entry for echo in echoes])
+        fitting = echoes[: self._stream.echo_room()] if echoes else []
+        tasks = [*self._bells(letters), *(echo.message for echo in fitting)]
+        send(self._app, tasks)
+        self._report(reads, letters, tasks, redelivered=redelivered)
+
+    def read(self, entry: Entry) -> Read | None:
+        """Decode an entry, or bury it with the reason and return None."""
+        try:
+            return Read(entry.id, decode(entry.fields))
+        except InvalidCommand as error:
+            reason = str(error) if entry.fields else "the entry was deleted from the stream"
+        except Exception as error:
+            log.exception(Event.FAILED, entry=entry.id)
+            reason = f"could not be decoded: {type(error).__name__}"
+        if dead.bury(self._redis, entry=entry.id, reason=reason):
+            log.warning(Event.BURIED, entry=entry.id, reason=reason)
+        return None
+
+    def _letter(self, read: Read) -> Letter | None:
+        return letter(read.command, entry=read.entry, duration_s=self._settings.exam_duration)
+
+    def _bells(self, letters: Sequence[Letter]) -> list[Message]:
+        route = ROUTES["exam.start"]
+        return [
+            Message(route=route, task_id=new_task_id(), args=(pks,))
+            for pks in bells([letter.pk for letter in letters])
+        ]
+
+    def _echoes(self, reads: Sequence[Read]) -> list[EchoMessage]:
+        default_s = self._settings.echo_delay
+        return [
+            EchoMessage(
+                entry=read.entry,
+                message=Message(
+                    route=ROUTES["echo"],
+                    task_id=new_task_id(),
+                    kwargs={
+                        "entry": read.entry,
+                        "command_id": read.command.id or read.entry,
+                        "source": read.command.source,
+                        "text": data.text,
+                        "delay": default_s if data.delay is None else data.delay,
+                    },
+                ),
+            )
+            for read in reads
+            if isinstance(data := read.command.data, Echo)
+        ]
+
+    def _report(
+        self,
+        reads: Sequence[Read],
+        letters: Sequence[Letter],
+        tasks: Sequence[Message],
+        *,
+        redelivered: bool,
+    ) -> None:
+        """One line per command, with the task it was given to."""
+        task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
+        task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
+        pk_of = {letter.entry: letter.pk for letter in letters}
+        for read in reads:
+            pk = pk_of.get(read.entry)
+            task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
+            if task_id is None:
+                continue  # an echo for which there is no room yet
+            log.info(
+                Event.DISPATCHED,
+                entry=read.entry,
+                command_id=read.command.id or read.entry,
+                type=read.command.type,
+                pk=pk,
+                task_id=task_id,
+                redelivered=redelivered,
+            )
+
+    def _note_fullness(self, *, is_full: bool) -> None:
+        if is_full != self._is_full:
+            self._is_full = is_full
+            log.info(Event.READING_PAUSED if is_full else Event.READING_RESUMED)

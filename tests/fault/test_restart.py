@@ -163,15 +163,7 @@ def test_killed_redis(stack: Stack) -> None:
 
 def test_second_up(stack: Stack) -> None:
     """A second `up` on the same data is refused, and names the first one's process."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "ops.cli", "up"],
-        env=stack.env,
-        cwd=stack.output.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    shown = stack.invigil("up")
 
     assert 1 == shown.returncode
     assert str(stack.process.pid) in shown.stderr

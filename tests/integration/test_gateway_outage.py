@@ -18,52 +18,44 @@ from ops.connect import connect
 
 
 @pytest.fixture
-def server(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
-    """A running Redis, and its end."""
-    server = Breakable(tmp_path / "redis", server_program)
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def client(server: Breakable) -> Iterator[Redis]:
+def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(server.url) as client:
+    with connect(breakable.url) as client:
         yield client
 
 
 @pytest.fixture
-async def http(server: Breakable, tmp_path: Path) -> AsyncIterator[Http]:
+async def http(breakable: Breakable, tmp_path: Path) -> AsyncIterator[Http]:
     """A client of a gateway whose Redis can break."""
-    async with serving(server.url, Store(tmp_path / "exams")) as http:
+    async with serving(breakable.url, Store(tmp_path / "exams")) as http:
         yield http
 
 
-async def test_no_answer_before_the_entry(http: Http, server: Breakable, client: Redis) -> None:
+async def test_no_answer_before_the_entry(http: Http, breakable: Breakable, client: Redis) -> None:
     """The 202 waits for Redis: as long as Redis has not answered, nothing is promised."""
     await http.post("/echo", json={"text": "first"})
-    server.freeze()
+    breakable.freeze()
 
     post = asyncio.create_task(http.post("/echo", json={"text": "second"}))
     await asyncio.wait({post}, timeout=0.3)
     assert not post.done()
-    server.thaw()
+    breakable.thaw()
 
     response = await post
     assert response.status == 202
     assert (await response.json())["entry"] in on_stream(client)
 
 
-async def test_frozen_redis(http: Http, server: Breakable, client: Redis) -> None:
+async def test_frozen_redis(http: Http, breakable: Breakable, client: Redis) -> None:
     """While Redis hangs every door says so, in bounded time, and all work when it goes on."""
     await http.post("/echo", json={"text": "before"})
-    server.freeze()
+    breakable.freeze()
     began = time.monotonic()
 
     result = http.post("/exams/math-7/result", json={"status": "pass"})
     answers = await asyncio.gather(result, http.post("/exams", json={}))
     ready = await http.get("/readyz")
-    server.thaw()
+    breakable.thaw()
 
     assert time.monotonic() - began < ANSWER_LIMIT_S + 2
     for response in (*answers, ready):
@@ -75,14 +67,14 @@ async def test_frozen_redis(http: Http, server: Breakable, client: Redis) -> Non
     assert (await http.get("/readyz")).status == 200
 
 
-async def test_killed_redis(http: Http, server: Breakable, client: Redis) -> None:
+async def test_killed_redis(http: Http, breakable: Breakable, client: Redis) -> None:
     """Without Redis a command is not taken; the next one is, when Redis is back."""
     first = await (await http.post("/echo", json={"text": "before"})).json()
-    server.kill()
+    breakable.kill()
 
     refused = await http.post("/echo", json={"text": "meanwhile"})
     live = await http.get("/livez")
-    server.start()
+    breakable.start()
     again = await (await http.post("/echo", json={"text": "after"})).json()
 
     assert await problem(refused) == (503, "unavailable")
@@ -99,9 +91,9 @@ async def test_full_redis(http: Http, client: Redis) -> None:
     assert await problem(response) == (503, "unavailable")
 
 
-async def test_redis_with_full_disk(http: Http, server: Breakable, client: Redis) -> None:
+async def test_redis_with_full_disk(http: Http, breakable: Breakable, client: Redis) -> None:
     """A Redis that cannot save (MISCONF) is away like any other: come again."""
-    (server.folder / "dump.rdb").mkdir()
+    (breakable.folder / "dump.rdb").mkdir()
     client.config_set("save", "900 1")
     client.bgsave()
     failed = lambda: client.info()["rdb_last_bgsave_status"] == "err"  # noqa: E731

@@ -18,23 +18,15 @@ from ops.connect import connect
 
 
 @pytest.fixture
-def server(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
-    """A running Redis, and its end."""
-    server = Breakable(tmp_path / "redis", server_program)
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def client(server: Breakable) -> Iterator[Redis]:
+def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(server.url) as client:
+    with connect(breakable.url) as client:
         yield client
 
 
-async def test_log_tells_what_was_accepted(server: Breakable, tmp_path: Path) -> None:
+async def test_log_tells_what_was_accepted(breakable: Breakable, tmp_path: Path) -> None:
     """By the time of the 202 the log has a line with the ids of the command and the entry."""
-    with process(tmp_path, server.url) as gateway:
+    with process(tmp_path, breakable.url) as gateway:
         _, body = await post(f"{gateway.url()}/exams", {"pk": "math-7"})
 
         (line,) = gateway.lines("accepted")
@@ -44,9 +36,9 @@ async def test_log_tells_what_was_accepted(server: Breakable, tmp_path: Path) ->
     assert {**body, "type": "exam.start"} == told
 
 
-async def test_log_tells_what_was_refused(server: Breakable, tmp_path: Path) -> None:
+async def test_log_tells_what_was_refused(breakable: Breakable, tmp_path: Path) -> None:
     """The log has a line for each refusal, with its status, problem, method and path."""
-    with process(tmp_path, server.url) as gateway:
+    with process(tmp_path, breakable.url) as gateway:
         await post(f"{gateway.url()}/exams?token=secret", {"pk": ""})
 
         (line,) = gateway.lines("request_refused")
@@ -55,10 +47,10 @@ async def test_log_tells_what_was_refused(server: Breakable, tmp_path: Path) -> 
     assert line["problem"] == "urn:invigil:problem:invalid-command"
 
 
-async def test_log_tells_why_it_failed(server: Breakable, client: Redis, tmp_path: Path) -> None:
+async def test_log_tells_why_it_failed(breakable: Breakable, client: Redis, tmp_path: Path) -> None:
     """An unexpected error's traceback is in the log, with the id of the command it hit."""
     client.set(keys.COMMANDS, "not a stream")
-    with process(tmp_path, server.url) as gateway:
+    with process(tmp_path, breakable.url) as gateway:
         await post(f"{gateway.url()}/echo", {"text": "hi"})
 
         (line,) = gateway.lines("request_failed")
@@ -80,11 +72,11 @@ async def test_starts_without_redis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_ends_in_order(server: Breakable, tmp_path: Path, number: signal.Signals) -> None:
+async def test_ends_in_order(breakable: Breakable, tmp_path: Path, number: signal.Signals) -> None:
     """Asked to end, the gateway answers what is under way and says that it has stopped."""
-    with process(tmp_path, server.url) as gateway:
+    with process(tmp_path, breakable.url) as gateway:
         url = gateway.url()
-        server.freeze()
+        breakable.freeze()
         under_way = asyncio.create_task(post(f"{url}/echo", {"text": "hi"}))
         await asyncio.wait({under_way}, timeout=0.5)
 
@@ -92,18 +84,18 @@ async def test_ends_in_order(server: Breakable, tmp_path: Path, number: signal.S
         await asyncio.to_thread(
             wait_until, lambda: bool(gateway.lines("part_stopping")), saying="stopping"
         )
-        server.thaw()
+        breakable.thaw()
 
         assert (await under_way)[0] == 202
         assert await asyncio.to_thread(gateway.end) == (0, "")
         assert gateway.lines("part_stopped")
 
 
-async def test_ends_although_redis_hangs(server: Breakable, tmp_path: Path) -> None:
+async def test_ends_although_redis_hangs(breakable: Breakable, tmp_path: Path) -> None:
     """Asked to end while Redis hangs, the gateway says so to its clients and ends in time."""
-    with process(tmp_path, server.url) as gateway:
+    with process(tmp_path, breakable.url) as gateway:
         url = gateway.url()
-        server.freeze()
+        breakable.freeze()
         under_way = asyncio.create_task(post(f"{url}/echo", {"text": "hi"}))
         await asyncio.wait({under_way}, timeout=0.5)
         began = time.monotonic()
@@ -115,11 +107,11 @@ async def test_ends_although_redis_hangs(server: Breakable, tmp_path: Path) -> N
         assert time.monotonic() - began < 5
 
 
-def test_port_in_use(server: Breakable, tmp_path: Path) -> None:
+def test_port_in_use(breakable: Breakable, tmp_path: Path) -> None:
     """A port that somebody else has ends the start with one line that names the setting."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with process(tmp_path, server.url, INVIGIL_PORT=str(port)) as gateway:
+        with process(tmp_path, breakable.url, INVIGIL_PORT=str(port)) as gateway:
             status, said = gateway.end()
 
     assert status == 2

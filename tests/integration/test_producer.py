@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,33 +14,25 @@ from ops.connect import connect, connect_async
 
 
 @pytest.fixture
-def server(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
-    """A running Redis, and its end."""
-    server = Breakable(tmp_path / "redis", server_program)
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def client(server: Breakable) -> Iterator[Redis]:
+def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(server.url) as client:
+    with connect(breakable.url) as client:
         yield client
 
 
 @pytest.fixture
-async def producer(server: Breakable) -> AsyncIterator[Producer]:
+async def producer(breakable: Breakable) -> AsyncIterator[Producer]:
     """A producer without a gateway around it."""
-    async with connect_async(server.url) as client:
+    async with connect_async(breakable.url) as client:
         producer = Producer(client)
         yield producer
         await producer.aclose()
 
 
-async def test_cancelled_waiter(producer: Producer, server: Breakable, client: Redis) -> None:
+async def test_cancelled_waiter(producer: Producer, breakable: Breakable, client: Redis) -> None:
     """A client that hangs up takes nothing from those whose commands travel with its own."""
     await producer.send(Command(data=Echo(text="first")))
-    server.freeze()
+    breakable.freeze()
     sends = [
         asyncio.create_task(producer.send(Command(data=Echo(text=str(number)))))
         for number in range(4)
@@ -49,7 +40,7 @@ async def test_cancelled_waiter(producer: Producer, server: Breakable, client: R
     await asyncio.wait(sends, timeout=0.1)
 
     sends[1].cancel()
-    server.thaw()
+    breakable.thaw()
 
     entries = [await sends[number] for number in (0, 2, 3)]
     texts = [on_stream(client)[entry].data.model_dump()["text"] for entry in entries]
@@ -57,18 +48,18 @@ async def test_cancelled_waiter(producer: Producer, server: Breakable, client: R
 
 
 async def test_command_given_up_is_not_sent_later(
-    producer: Producer, server: Breakable, client: Redis
+    producer: Producer, breakable: Breakable, client: Redis
 ) -> None:
     """A command that had not left when its client gave up is never sent."""
     await producer.send(Command(data=Echo(text="first")))
-    server.freeze()
+    breakable.freeze()
     leaving = asyncio.create_task(producer.send(Command(data=Echo(text="leaving"))))
     await asyncio.wait({leaving}, timeout=0.1)
     behind = asyncio.create_task(producer.send(Command(data=Echo(text="behind"))))
     await asyncio.wait({behind}, timeout=0.1)
 
     behind.cancel()
-    server.thaw()
+    breakable.thaw()
     await leaving
     await producer.aclose()
 
@@ -91,9 +82,9 @@ async def test_more_than_a_batch(producer: Producer, client: Redis) -> None:
     assert texts == [one.data.model_dump()["text"] for one in stored.values()]
 
 
-async def test_producer_says_unavailable(producer: Producer, server: Breakable) -> None:
+async def test_producer_says_unavailable(producer: Producer, breakable: Breakable) -> None:
     """Whatever way Redis is away, the producer's callers see one exception."""
-    server.kill()
+    breakable.kill()
 
     with pytest.raises(Unavailable):
         await producer.send(Command(data=Echo(text="hi")))

@@ -46,6 +46,7 @@ class Stream:
         load = files("dispatcher").joinpath
         self._read = redis.register_script(load("read.lua").read_text())
         self._claim = redis.register_script(load("claim.lua").read_text())
+        self._trim = redis.register_script(load("trim.lua").read_text())
         self._place = redis.register_script(load("place.lua").read_text())
 
     def ensure_group(self) -> None:
@@ -112,6 +113,10 @@ class Stream:
         """How many echoes the slow queue has room for; more of them stay pending."""
         depth = self._redis.llen(KEY_PREFIX + keys.QUEUE_SLOW)
         return max(0, MOST_ECHOES - int(depth))
+
+    def trim(self, *, retention_s: int) -> int:
+        """Remove entries older than that, below all that is pending or unread; return how many."""
+        return int(self._trim(keys=[keys.COMMANDS], args=[retention_s * 1000]))
 
     def wait(self, most_ms: int) -> None:
         """Return when there is something to read, after *most_ms* milliseconds at the latest."""

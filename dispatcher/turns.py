@@ -13,6 +13,8 @@ from dispatcher.bell import Message, new_task_id, send
 from dispatcher.promote import promote
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
+from dispatcher.sweep import sweep
+from filestore.store import Store
 from ingest.commands import Command, Echo, decode
 from ingest.faults import InvalidCommand
 from ops import keys
@@ -23,6 +25,8 @@ from tasks.inbox import Letter
 
 #: Milliseconds to wait for an entry, at most: how late a deadline set meanwhile may be noticed.
 WAIT_MS = 100
+#: Seconds between two sweeps.
+SWEEP_EVERY_S = 30.0
 #: Seconds between two searches for idle entries.
 CLAIM_EVERY_S = 1.0
 #: Seconds between two looks at a queue that is full.
@@ -73,7 +77,9 @@ class Dispatcher:
         self._stop = stop
         self._on_turn = on_turn
         self._stream = Stream(redis, token=token)
+        self._store = Store(settings.exams)
         self._claim_at = 0.0
+        self._sweep_at = 0.0
         self._is_full = False
 
     def serve(self) -> None:
@@ -88,6 +94,7 @@ class Dispatcher:
         """
         self._stream.ensure_group()
         self.recover()
+        self._sweep_at = 0.0
         while not self._stop.is_set():
             self.turn()
             self._on_turn()
@@ -111,6 +118,9 @@ class Dispatcher:
         if monotonic() >= self._claim_at:
             self._claim_at = monotonic() + CLAIM_EVERY_S
             self.look_after()
+        if monotonic() >= self._sweep_at:
+            self._sweep_at = monotonic() + SWEEP_EVERY_S
+            self.clean_up()
         if not entries:
             self._stream.wait(min(next_in_ms, WAIT_MS))
 
@@ -119,6 +129,15 @@ class Dispatcher:
         self.dispatch(self._stream.claim_idle(keys.CONSUMER), redelivered=True)
         room = self._stream.echo_room()
         self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)
+
+    def clean_up(self) -> None:
+        """Give open exams a lost deadline back, and trim the stream."""
+        for exam in sweep(self._redis, self._store):
+            deadline_ms = exam.standing.deadline_ms
+            log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
+        removed = self._stream.trim(retention_s=self._settings.stream_retention)
+        if removed:
+            log.info(Event.TRIMMED, entries=removed)
 
     def fire(self) -> int:
         """Turn due deadlines into commands; return the milliseconds until the next one."""

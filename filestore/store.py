@@ -7,13 +7,14 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from filestore.document import Damaged, from_document, to_document
 from filestore.durable import replace_file, sync_folder
 from filestore.exam import Exam
+from filestore.fact import Status
 
 #: Seconds to wait for an exam's lock. Its holder needs milliseconds, unless it was stopped.
 LOCK_WAIT_S = 10.0
@@ -30,7 +31,11 @@ class Locked(TimeoutError):  # noqa: N818 - says what the exam is
 
 class Store:
     """
-    Exams under one root: ``<root>/<shard>/<pk>.json``, ``<root>/.tmp`` and ``<root>/.lock``.
+    Exams under one root: ``<root>/<shard>/<pk>.json``.
+
+    Beside them ``.tmp`` with what is being written, ``.lock`` whose bytes are the exams' locks,
+    and ``.open`` with an empty file per open exam: every open exam is there, and perhaps one that
+    has just been decided.
 
     A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
     saves under the exam's lock.
@@ -40,6 +45,7 @@ class Store:
         self._root = root
         self._tmp = root / ".tmp"
         self._lock = root / ".lock"
+        self._open = root / ".open"
 
     def prepare(self) -> int:
         """
@@ -49,6 +55,7 @@ class Store:
             Number of files removed. A file whose writer is alive holds its lock, and stays.
         """
         self._tmp.mkdir(parents=True, exist_ok=True)
+        self._open.mkdir(exist_ok=True)
         for shard in range(256):
             (self._root / f"{shard:02x}").mkdir(exist_ok=True)
         sync_folder(self._root)
@@ -97,8 +104,23 @@ class Store:
         """
         path = self.path(exam.pk)
         self._make_shard(path.parent)
+        is_open = exam.standing.status is Status.STARTED
+        if is_open:
+            self._list_as_open(exam.pk)
         text = json.dumps(to_document(exam), ensure_ascii=False, indent=1) + "\n"
         replace_file(path, text, temporary=self._tmp / f"{exam.pk}{TEMPORARY}")
+        if not is_open:
+            self.close(exam.pk)
+
+    def open_exams(self) -> Iterator[str]:
+        """Name the open exams, in no order, without reading them."""
+        with suppress(FileNotFoundError), os.scandir(self._open) as entries:
+            for entry in entries:
+                yield entry.name
+
+    def close(self, pk: str) -> None:
+        """Take an exam off the list of open ones. Call under the exam's lock."""
+        (self._open / pk).unlink(missing_ok=True)
 
     def sync(self, pk: str) -> None:
         """
@@ -135,6 +157,11 @@ class Store:
         except Locked:
             return False
         return True
+
+    def _list_as_open(self, pk: str) -> None:
+        """List it before its document says so: a crash leaves a name too many, never one less."""
+        os.close(os.open(self._open / pk, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        sync_folder(self._open)
 
     def _make_shard(self, folder: Path) -> None:
         if not folder.is_dir():

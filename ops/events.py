@@ -43,6 +43,9 @@ class Event(StrEnum):
     #: dispatcher: a deadline was due and became exam.expire on the stream
     DEADLINE_FIRED = "deadline_fired"
 
+    #: dispatcher: an open exam on disk had no deadline in Redis, and got it back
+    DEADLINE_RESTORED = "deadline_restored"
+
     # --- echo -------------------------------------------------------------------------------
     #: worker: an echo began to sleep
     ECHO_STARTED = "echo_started"
@@ -94,6 +97,8 @@ class Event(StrEnum):
     READING_PAUSED = "reading_paused"
     #: dispatcher: the exam queue has room again
     READING_RESUMED = "reading_resumed"
+    #: dispatcher: entries that everyone is done with, and that are old enough, left the stream
+    TRIMMED = "trimmed"
     #: worker: files of writes that never ended were removed
     LEFTOVERS_SWEPT = "leftovers_swept"
     #: worker: an exam's file is not a document of ours; nothing was overwritten

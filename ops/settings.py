@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     orphan_after: int = Field(
         300, ge=1, le=86400, description="Seconds a result waits for its exam.start"
     )
+    stream_retention: int = Field(
+        86400, ge=0, description="Seconds for which commands stay on the stream when done with"
+    )
     exam_autoscale: str = Field("4,1", description="MAX,MIN processes of the exam worker")
     mail_autoscale: str = Field("2,1", description="MAX,MIN processes of the mail worker")
     slow_autoscale: str = Field("1000,50", description="MAX,MIN greenlets of the slow worker")

@@ -161,6 +161,25 @@ def test_killed_redis(stack: Stack) -> None:
     wait_until(lambda: stack.has_status("before", "pass"), timeout_s=30, saying="pass")
 
 
+def test_emptied_redis(stack: Stack) -> None:
+    """FLUSHALL costs no decided exam and no open deadline; what is sent after it is applied."""
+    stack.post("/exams", {"pk": "decided", "duration": 600})
+    stack.post("/exams/decided/result", {"status": "pass"})
+    stack.post("/exams", {"pk": "open", "duration": 8})
+    wait_until(lambda: stack.has_status("decided", "pass"), saying="pass")
+    wait_until(lambda: stack.document("open"), saying="started")
+
+    stack.redis().flushall()
+
+    wait_until(lambda: stack.lines("deadline_restored", pk="open"), timeout_s=10, saying="back")
+    stack.post("/exams", {"pk": "after", "duration": 600})
+    wait_until(lambda: stack.document("after"), timeout_s=10, saying="started")
+    stack.post("/echo", {"text": "after the flood", "delay": 0})
+    wait_until(lambda: stack.lines("echo_printed"), timeout_s=10, saying="printed")
+    wait_until(lambda: stack.has_status("open", "absent"), timeout_s=20, saying="absent")
+    assert "pass" == stack.document("decided")["status"]
+
+
 def test_second_up(stack: Stack) -> None:
     """A second `up` on the same data is refused, and names the first one's process."""
     shown = stack.invigil("up")

@@ -91,8 +91,9 @@ def full_disk(most_bytes: int) -> Iterator[None]:
 
 
 def files(tmp_path: Path) -> list[str]:
-    """Every file of the store but its lock."""
-    return sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix)
+    """Every file of the store but its lock and its list of open exams."""
+    found = (path for path in tmp_path.rglob("*") if path.is_file() and path.suffix)
+    return sorted(path.name for path in found if path.parent.name != ".open")
 
 
 def killed(step: Callable[..., Any], *, is_done: bool) -> Callable[..., Any]:
@@ -176,7 +177,7 @@ def test_reader_keeps_what_it_opened(store: Store) -> None:
 
 
 def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synced are: the name of a new shard, the content before it is in place, then its name."""
+    """Synced are: a new shard's name, the list of open exams, the content, then its name."""
     store.path(PK).parent.rmdir()
     synced: list[tuple[int, bool]] = []
     sync = os.fsync
@@ -189,10 +190,11 @@ def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
     store.save(STARTED)
 
     path = store.path(PK)
-    root, content, shard = (
-        place.stat().st_ino for place in (tmp_path / "exams", path, path.parent)
+    exams = tmp_path / "exams"
+    root, listed, content, shard = (
+        place.stat().st_ino for place in (exams, exams / ".open", path, path.parent)
     )
-    assert synced == [(root, False), (content, False), (shard, True)]
+    assert synced == [(root, False), (listed, False), (content, False), (shard, True)]
 
 
 def test_shards_are_there_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +212,28 @@ def test_folder_among_the_leftovers(store: Store, tmp_path: Path) -> None:
     (tmp_path / "exams/.tmp/folder.tmp").mkdir()
 
     assert store.prepare() == 0
+
+
+def test_open_exams_are_listed(store: Store) -> None:
+    """An open exam is on the list, a decided one is not."""
+    store.save(STARTED)
+    assert list(store.open_exams()) == [PK]
+
+    store.save(PASSED)
+    assert list(store.open_exams()) == []
+
+
+def test_listed_before_it_is_open(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that is killed leaves a name too many on the list, never an exam that is not."""
+    leave_behind(store, STARTED, monkeypatch)
+
+    assert not store.exists(PK)
+    assert list(store.open_exams()) == [PK]
+
+
+def test_nothing_prepared(tmp_path: Path) -> None:
+    """A store that nobody has prepared has no open exams."""
+    assert list(Store(tmp_path / "none").open_exams()) == []
 
 
 def test_failed_save_leaves_the_old_document(store: Store, tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ def inbox(pk: str) -> str:
     return f"invigil:inbox:{pk}"
 
 
+def attempts(pk: str) -> str:
+    """Hash: how often work on an exam was begun and came to no end. Expires."""
+    return f"invigil:attempts:{pk}"
+
+
 def echo(source: str | None, command_id: str) -> str:
     """String: who is at work on an echo, or that it is done. Expires."""
     return f"invigil:echo:{source or ''}:{command_id}"

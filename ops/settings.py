@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     orphan_after: int = Field(
         300, ge=1, le=86400, description="Seconds a result waits for its exam.start"
     )
+    max_deliveries: int = Field(
+        5, ge=3, le=100, description="Attempts at a command that fails before it is buried"
+    )
     stream_retention: int = Field(
         86400, ge=0, description="Seconds for which commands stay on the stream when done with"
     )

@@ -1,19 +1,24 @@
 -- Set one entry aside for people: copy it with a reason, acknowledge it, empty its inbox.
 --
 -- KEYS  1 commands   stream; the entry is pending in the group
---       2 dead       stream; one entry per buried entry: entry, reason, then each original field
---                    with "field:" before its name, so that no name can pass for one of ours
+--       2 dead       stream; one entry per buried entry: entry, reason, deliveries, error where
+--                    there was one, then each original field with "field:" before its name, so that no name can pass for one of ours
 --       3 inbox      hash, optional; the entry's letter is removed
--- ARGV  1 group, 2 entry id, 3 reason
+-- ARGV  1 group, 2 entry id, 3 reason, 4 digest of the error, or nothing
 -- Returns 1 when it was buried, 0 when it was not pending any more.
 
 -- Lua's stack holds 8000 values; an entry with more fields keeps as many as fit.
 local MOST = 3500 * 2
 
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)[1]
+if not pending then
   return 0
 end
-local copy = {'entry', ARGV[2], 'reason', ARGV[3]}
+local copy = {'entry', ARGV[2], 'reason', ARGV[3], 'deliveries', pending[4]}
+if ARGV[4] then
+  copy[#copy + 1] = 'error'
+  copy[#copy + 1] = ARGV[4]
+end
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if found then
   local fields = found[2]

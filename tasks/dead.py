@@ -9,7 +9,7 @@ from ops import keys
 _BURY = files("tasks").joinpath("bury.lua").read_text()
 
 
-def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None) -> bool:
+def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None, error: str = "") -> bool:
     """
     Copy an entry, unchanged and with the reason, to the dead letters, and acknowledge it.
 
@@ -17,9 +17,11 @@ def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None) -> boo
 
     Args:
         pk: Exam whose inbox holds the entry, where it lies in one.
+        error: Digest of what it raised, where it did.
 
     Returns:
         Whether it was buried by this call.
     """
     names = [keys.COMMANDS, keys.DEAD, *([keys.inbox(pk)] if pk else [])]
-    return bool(redis.register_script(_BURY)(keys=names, args=[keys.GROUP, entry, reason]))
+    arguments = [keys.GROUP, entry, reason, *([error] if error else [])]
+    return bool(redis.register_script(_BURY)(keys=names, args=arguments))

@@ -1,6 +1,8 @@
 """Exam: the task behind a bell. Look into the inboxes of some exams and apply what waits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 from redis import Redis
@@ -13,7 +15,7 @@ from ops import keys
 from ops.connect import UNAVAILABLE
 from ops.events import Event
 from ops.lag import has_unread
-from tasks import dead, deadlines, inbox
+from tasks import attempts, dead, deadlines, inbox
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
 from tasks.changes import changes, event_fields
 
@@ -30,6 +32,22 @@ VERDICT_EVENTS = {
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """
+    What an exam's commands are worked on with.
+
+    Attributes:
+        orphan_after_s: Seconds for which a result waits for its exam's start.
+        most_attempts: Attempts at a command before it is buried.
+    """
+
+    redis: Redis
+    store: Store
+    orphan_after_s: int
+    most_attempts: int
+
+
 @app.task(name=EXAM_TASK)
 def exam(pks: list[str]) -> None:
     """
@@ -38,40 +56,101 @@ def exam(pks: list[str]) -> None:
     One that fails does not hold up the others: its entries stay pending, and the dispatcher
     rings for it again.
     """
+    desk = Desk(
+        redis=redis_client(),
+        store=store(),
+        orphan_after_s=settings.orphan_after,
+        most_attempts=settings.max_deliveries,
+    )
     for pk in pks:
         try:
-            answer(pk, redis=redis_client(), store=store(), orphan_after_s=settings.orphan_after)
+            answer(pk, desk)
         except (*UNAVAILABLE, OSError, Locked) as error:
             log.warning(Event.UNAVAILABLE, pk=pk, error=str(error))
+            with suppress(*UNAVAILABLE):
+                attempts.end(desk.redis, pk)  # the world's fault, and not the commands'
         except Damaged as error:
             log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))  # noqa: TRY400 - no bug of ours
+            attempts.end(desk.redis, pk)
         except Exception:
             log.exception(Event.FAILED, pk=pk)
 
 
-def answer(pk: str, *, redis: Redis, store: Store, orphan_after_s: int) -> None:
+def answer(pk: str, desk: Desk) -> None:
     """
-    Answer the bell of one exam: read its inbox, judge, write, report, settle.
+    Answer the bell of one exam: look into its inbox, and apply what waits.
 
     Under the exam's lock from the first look to the last word. Killed anywhere, it is simply
-    done again: what is on disk is recognised by its entry id.
+    done again: what is on disk is recognised by its entry id. When that has come to nothing
+    before, each command is tried alone, so that one that fails is not in the others' way.
     """
-    with store.lock(pk):
-        post = inbox.read(redis, pk)
-        if not (post.facts or post.foreign):
-            return
-        outcome = transition(pk, store.load(pk), post.facts)
-        if outcome.exam and outcome.new:
-            store.save(outcome.exam)
-        elif outcome.exam:
-            store.sync(pk)  # whoever wrote it may have been killed before it was safe
-        report(pk, outcome)
+    with desk.store.lock(pk):
+        post = inbox.read(desk.redis, pk)
+        drop_foreign(desk.redis, pk, post.foreign)
+        if not post.facts:
+            attempts.end(desk.redis, pk)
+        elif post.attempt <= attempts.TOGETHER:
+            apply(pk, desk, post.facts, now_ms=post.now_ms)
+        else:
+            ended = [apply_alone(pk, desk, f, now_ms=post.now_ms) for f in in_turn(post.facts)]
+            if all(ended):
+                attempts.end(desk.redis, pk)
+
+
+def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> None:
+    """Judge all *facts* that wait, write, report, settle. Call under the exam's lock."""
+    outcome = judge(pk, desk, facts)
+    if outcome.exam:
+        settle(desk.redis, outcome.exam, records=(*outcome.known, *outcome.new), is_all=True)
+    else:
+        bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
+        attempts.end(desk.redis, pk)
+
+
+def judge(pk: str, desk: Desk, facts: Sequence[Fact]) -> Transition:
+    """Bring *facts* to the disk, and say what came of them. Call under the exam's lock."""
+    outcome = transition(pk, desk.store.load(pk), facts)
+    if outcome.exam and outcome.new:
+        desk.store.save(outcome.exam)
+    elif outcome.exam:
+        desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
+    report(pk, outcome)
+    return outcome
+
+
+def in_turn(facts: Sequence[Fact]) -> list[Fact]:
+    """Put starts before the rest, each in the order of arrival."""
+    return sorted(facts, key=lambda fact: fact.turn)
+
+
+def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:
+    """
+    Apply one command that may be the one that fails, or bury it when it has too often.
+
+    Returns:
+        Whether that is the end of it.
+    """
+    count = attempts.begin_alone(desk.redis, pk, fact.entry) + attempts.TOGETHER
+    if count > desk.most_attempts:
+        error = attempts.error_of(desk.redis, pk, fact.entry)
+        reason = f"failed {desk.most_attempts} times: {error or 'it ended the worker'}"
+        if dead.bury(desk.redis, entry=fact.entry, reason=reason, pk=pk, error=error):
+            log.error(Event.BURIED, **_ids(pk, fact), reason=reason)
+        return True
+    try:
+        outcome = judge(pk, desk, [fact])
         if outcome.exam:
-            settle(redis, outcome.exam, records=(*outcome.known, *outcome.new))
-        elif _nothing_is_on_its_way(redis):
-            aged = [f for f in outcome.waiting if post.now_ms - f.at_ms >= orphan_after_s * 1000]
-            bury_orphans(redis, pk, aged)
-        drop_foreign(redis, pk, post.foreign)
+            records = (*outcome.known, *outcome.new)
+            settle(desk.redis, outcome.exam, records=records, is_all=False)
+        bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
+    except (*UNAVAILABLE, OSError, Locked, Damaged):
+        raise
+    except Exception as error:
+        log.exception(Event.FAILED, **_ids(pk, fact), attempt=count)
+        attempts.note_error(desk.redis, pk, fact.entry, error)
+        return False
+    attempts.end_alone(desk.redis, pk, fact.entry)
+    return True
 
 
 def report(pk: str, outcome: Transition) -> None:
@@ -91,12 +170,15 @@ def report(pk: str, outcome: Transition) -> None:
         log.info(Event.WAITING, **_ids(pk, fact))
 
 
-def settle(redis: Redis, exam: Exam, *, records: Sequence[Record]) -> None:
+def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool) -> None:
     """
     Keep the books in one transaction.
 
     It is sent once: when its answer is lost nobody knows whether it was done. The next bell
     knows, by what the inbox still holds, and does it then.
+
+    Args:
+        is_all: Whether nothing else of this exam was being attempted.
     """
     entries = [record.fact.entry for record in records]
     moved = changes(exam, records)
@@ -109,16 +191,22 @@ def settle(redis: Redis, exam: Exam, *, records: Sequence[Record]) -> None:
         if entries:
             pipeline.hdel(keys.inbox(exam.pk), *entries)
             pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)
+        if is_all:
+            attempts.end(pipeline, exam.pk)
         pipeline.execute()
     _report_deadline(exam, records)
 
 
-def bury_orphans(redis: Redis, pk: str, orphans: Iterable[Fact]) -> None:
-    """Set aside what has waited too long for its exam's start."""
-    for fact in orphans:
+def bury_orphans(pk: str, desk: Desk, waiting: Sequence[Fact], *, now_ms: int) -> None:
+    """Set aside what has waited too long for its exam's start, unless the start is on its way."""
+    oldest_ms = now_ms - desk.orphan_after_s * 1000
+    aged = [fact for fact in waiting if fact.at_ms <= oldest_ms]
+    if not aged or not _nothing_is_on_its_way(desk.redis):
+        return
+    for fact in aged:
         what = "result" if fact.type is Type.FINISH else "expiry"
         reason = f"{what} without start: exam {pk} was not started within the time allowed"
-        if dead.bury(redis, entry=fact.entry, reason=reason, pk=pk):
+        if dead.bury(desk.redis, entry=fact.entry, reason=reason, pk=pk):
             log.warning(Event.BURIED, **_ids(pk, fact), reason=reason)
 
 

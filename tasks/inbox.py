@@ -8,6 +8,7 @@ from redis import Redis
 
 from filestore.fact import Fact, Type
 from ops import keys
+from tasks import attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +32,13 @@ class Post:
         facts: In no order.
         foreign: Fields that no dispatcher wrote.
         now_ms: That moment, on Redis' clock.
+        attempt: Which attempt at these letters this is, from 1.
     """
 
     facts: tuple[Fact, ...]
     foreign: tuple[str, ...]
     now_ms: int
+    attempt: int
 
 
 def encode(letter: Letter) -> str:
@@ -66,15 +69,17 @@ def decode(entry: str, text: str) -> Fact:
 
 
 def read(redis: Redis, pk: str) -> Post:
-    """Look into an exam's inbox and take nothing out."""
+    """Look into an exam's inbox, take nothing out, and note that work on it begins."""
     with redis.pipeline(transaction=True) as pipeline:
         pipeline.time()
         pipeline.hgetall(keys.inbox(pk))
-        (seconds, microseconds), fields = pipeline.execute()
-    return _sort_out(fields, now_ms=seconds * 1000 + microseconds // 1000)
+        attempts.begin(pipeline, pk)
+        (seconds, microseconds), fields, attempt, _ = pipeline.execute()
+    now_ms = seconds * 1000 + microseconds // 1000
+    return _sort_out(fields, now_ms=now_ms, attempt=attempt)
 
 
-def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int) -> Post:
+def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Post:
     facts: list[Fact] = []
     foreign: list[str] = []
     for name, text in fields.items():
@@ -83,4 +88,4 @@ def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int) -> Post:
             facts.append(decode(entry, text.decode()))
         except (ValueError, RecursionError):
             foreign.append(entry)
-    return Post(facts=tuple(facts), foreign=tuple(foreign), now_ms=now_ms)
+    return Post(facts=tuple(facts), foreign=tuple(foreign), now_ms=now_ms, attempt=attempt)

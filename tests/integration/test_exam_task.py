@@ -1,18 +1,20 @@
 """What a bell does: from an inbox to the file, and the books in Redis."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.client import Client
 
 from filestore.document import Damaged
-from filestore.exam import transition
+from filestore.exam import Exam, transition
 from filestore.fact import Status, Type
 from filestore.store import Store
 from ops import keys
-from tasks import inbox
-from tasks.exam import answer
+from tasks import attempts, inbox
+from tasks.exam import Desk, answer
 from tasks.inbox import Letter
 
 
@@ -47,7 +49,7 @@ def ring(
     client: Client, store: Store, pk: str = "a", *, orphan_after_s: int = 10**10
 ) -> Status | None:
     """Answer the exam's bell and say where the exam stands on disk."""
-    answer(pk, redis=client, store=store, orphan_after_s=orphan_after_s)
+    answer(pk, Desk(redis=client, store=store, orphan_after_s=orphan_after_s, most_attempts=5))
     exam = store.load(pk)
     return exam.standing.status if exam else None
 
@@ -192,6 +194,113 @@ def test_corrected(client: Client, store: Store) -> None:
     assert Status.PASS == ring(client, store)
     assert "corrected" == json.loads(store.read("a") or b"")["history"][-1]["verdict"]
     assert ["exam.started", "exam.absent", "exam.pass"] == events(client)
+
+
+class Poisoned(Store):
+    """A store that fails for any exam whose history has the result "fail": a mistake of ours."""
+
+    def save(self, exam: Exam) -> None:
+        """Save, or raise what nobody expected."""
+        if any(record.fact.value == "fail" for record in exam.history):
+            raise ZeroDivisionError("poison")
+        super().save(exam)
+
+
+@pytest.fixture
+def poisoned(tmp_path: Path, store: Store) -> Poisoned:
+    """The same store, with the mistake."""
+    return Poisoned(tmp_path)
+
+
+def attempt(client: Client, store: Store) -> None:
+    """Answer the bell as the task does, which survives a mistake."""
+    with suppress(ZeroDivisionError):
+        ring(client, store)
+
+
+def test_poison_is_buried(client: Client, store: Store, poisoned: Store) -> None:
+    """A command that raises every time is buried after five attempts; its neighbours count."""
+    deliver(client, Type.START, 5, at_ms=1_000)
+    poison = deliver(client, Type.FINISH, "fail", at_ms=2_000)
+    deliver(client, Type.FINISH, "pass", at_ms=3_000)
+
+    for _ in range(5):
+        attempt(client, poisoned)
+        assert not client.exists(keys.DEAD)
+    attempt(client, poisoned)
+
+    [(_, dead)] = client.xrange(keys.DEAD)
+    assert (poison.encode(), b"exam.finish") == (dead[b"entry"], dead[b"field:type"])
+    assert b"ZeroDivisionError in" in dead[b"error"]
+    assert int(dead[b"deliveries"]) > 0
+    assert Status.PASS == ring(client, store)
+    assert 0 == pending(client)
+    assert not client.exists(keys.attempts("a"))
+
+
+def test_neighbours_do_not_wait(client: Client, store: Store, poisoned: Store) -> None:
+    """From the third attempt on what is good is applied, while the poison is tried again."""
+    deliver(client, Type.START, 5, at_ms=1_000)
+    deliver(client, Type.FINISH, "fail", at_ms=3_000)
+    deliver(client, Type.FINISH, "pass", at_ms=2_000)
+
+    for _ in range(3):
+        attempt(client, poisoned)
+
+    exam = store.load("a")
+    assert exam
+    assert Status.PASS == exam.standing.status
+
+
+def test_death_counts_as_an_attempt(client: Client, store: Store) -> None:
+    """A command that ends its worker leaves a trace, and is buried as one that did."""
+    deliver(client, Type.START, 5, at_ms=1_000)
+    for _ in range(2):
+        inbox.read(client, "a")  # and the worker is gone
+    for _ in range(3):
+        inbox.read(client, "a")
+        attempts.begin_alone(client, "a", client.hkeys(keys.inbox("a"))[0].decode())
+
+    assert ring(client, store) is None
+
+    [(_, dead)] = client.xrange(keys.DEAD)
+    assert b"failed 5 times: it ended the worker" == dead[b"reason"]
+
+
+def test_success_forgets_attempts(client: Client, store: Store) -> None:
+    """Attempts that came to no end are forgotten once the command is applied."""
+    deliver(client, Type.START, 5, at_ms=1_000)
+    for _ in range(4):
+        inbox.read(client, "a")  # killed by somebody else
+
+    assert Status.STARTED == ring(client, store)
+    assert not client.exists(keys.attempts("a"))
+
+
+@pytest.mark.parametrize("rings", [1, 2, 9])
+def test_waiting_is_no_failure(client: Client, store: Store, rings: int) -> None:
+    """A result that waits for its start is not an attempt that failed, however often it rings."""
+    deliver(client, Type.FINISH, "pass", at_ms=900)
+    for _ in range(rings):
+        assert ring(client, store) is None
+
+    assert not client.exists(keys.attempts("a"))
+    assert not client.exists(keys.DEAD)
+
+
+def test_mark_of_a_traceback() -> None:
+    """The same mistake has the same mark, whatever the value was; another one has another."""
+
+    def raised(act: Callable[[], object]) -> str:
+        try:
+            act()
+        except Exception as error:
+            return attempts.digest(error)
+        raise AssertionError
+
+    one, same, other = (raised(lambda v=v: int(v)) for v in ("a", "b", ()))  # type: ignore[misc]
+    assert one.partition("]")[0] == same.partition("]")[0]
+    assert one.partition("]")[0] != other.partition("]")[0]
 
 
 def test_damaged_file(client: Client, store: Store) -> None:

@@ -177,7 +177,7 @@ def test_valid_command_is_a_letter_that_can_be_read(
 )
 def test_any_field_of_an_inbox_is_sorted_out(fields: dict[bytes, bytes]) -> None:
     """Whatever somebody put into an inbox, each field is a fact or is named as foreign."""
-    post = inbox._sort_out(fields, now_ms=0)
+    post = inbox._sort_out(fields, now_ms=0, attempt=1)
 
     named = {fact.entry for fact in post.facts} | set(post.foreign)
     assert {name.decode("utf-8", "surrogateescape") for name in fields} == named

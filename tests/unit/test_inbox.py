@@ -83,7 +83,9 @@ def test_other_name_is_no_entry(entry: str) -> None:
 def test_foreign_fields_are_set_apart() -> None:
     """One strange field does not keep an exam's commands from being applied."""
     post = _sort_out(
-        {b"5-0": f"5 {encode(LETTER)}".encode(), b"\xff": b"5 []", b"6-0": b"\xff"}, now_ms=7
+        {b"5-0": f"5 {encode(LETTER)}".encode(), b"\xff": b"5 []", b"6-0": b"\xff"},
+        now_ms=7,
+        attempt=1,
     )
 
     assert ((FACT,), ("\udcff", "6-0"), 7) == (post.facts, post.foreign, post.now_ms)
@@ -91,6 +93,6 @@ def test_foreign_fields_are_set_apart() -> None:
 
 def test_deep_nesting_is_foreign() -> None:
     """A field of a hundred thousand brackets is set apart like any other."""
-    post = _sort_out({b"5-0": b"5 " + b"[" * 100_000}, now_ms=7)
+    post = _sort_out({b"5-0": b"5 " + b"[" * 100_000}, now_ms=7, attempt=1)
 
     assert post.foreign == ("5-0",)

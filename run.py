@@ -128,7 +128,7 @@ def ensure_environment(folder: Path, wanted: "list[str]") -> Path:
     if not is_built(folder, key):
         say(f"building {folder.relative_to(ROOT)}, once")
         # Held as long as any process has it open: us, or an installer that outlives us.
-        with (ROOT / "requirements.lock").open("r+") as lock:
+        with (ROOT / "requirements.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not is_built(folder, key):
                 build(folder, wanted, lock.fileno())

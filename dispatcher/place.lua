@@ -5,7 +5,8 @@
 -- the future; then this moment. An entry that is placed already keeps its time, and one that was
 -- acknowledged meanwhile is not placed again.
 --
--- KEYS  1 lease, 2 commands, 3 in hand, 4... inbox of each letter
+-- KEYS  1 lease, 2 commands, 3 in hand
+--       4... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
 -- ARGV  1 token, 2 group, 3 consumer of echoes, then for each inbox: entry id, letter; then the
 --       entry id of each echo
 -- Returns -1 when the lease is lost, else the number of letters placed.

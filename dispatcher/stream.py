@@ -13,7 +13,7 @@ from ops import keys
 from tasks.app import KEY_PREFIX
 from tasks.inbox import Letter, encode
 
-#: Entries per read. At the largest size an entry may have that is 16 MiB of memory.
+#: Entries per read. Of commands that is 16 MiB at most; what a stranger pushes may be larger.
 READ_COUNT = 256
 #: Celery messages that may wait for the exam workers; the rest of a backlog stays on the stream.
 MOST_BELLS = 200

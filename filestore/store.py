@@ -54,11 +54,7 @@ class Store:
         Returns:
             Number of files removed. A file whose writer is alive holds its lock, and stays.
         """
-        self._tmp.mkdir(parents=True, exist_ok=True)
-        self._open.mkdir(exist_ok=True)
-        for shard in range(256):
-            (self._root / f"{shard:02x}").mkdir(exist_ok=True)
-        sync_folder(self._root)
+        self._make_folders()
         return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
 
     def path(self, pk: str) -> Path:
@@ -141,6 +137,8 @@ class Store:
         Raises:
             Locked: Somebody else holds it for longer than *wait_s* seconds.
         """
+        if not self._tmp.is_dir():
+            self._make_folders()  # the disk was not there at the start, or somebody cleared it
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             _wait_for_lock(descriptor, _offset(pk), pk=pk, wait_s=wait_s)
@@ -157,6 +155,14 @@ class Store:
         except Locked:
             return False
         return True
+
+    def _make_folders(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._open.mkdir(exist_ok=True)
+        for shard in range(256):
+            (self._root / f"{shard:02x}").mkdir(exist_ok=True)
+        sync_folder(self._root)
+        self._tmp.mkdir(exist_ok=True)
 
     def _list_as_open(self, pk: str) -> None:
         """List it before its document says so: a crash leaves a name too many, never one less."""

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingest.faults import Fault, InvalidCommand
+from ingest.faults import Fault, InvalidCommand, kind
 from ingest.problems import Name, Refusal, of_faults, problem
 from ingest.strict_json import load_json
 
@@ -21,15 +21,16 @@ async def read_object(request: web.Request) -> dict[str, object]:
     """
     text = await _read(request)
     if not text:
-        raise Refusal(problem(Name.EMPTY_BODY, "empty body; send a JSON object, at least {}"))
+        raise Refusal(
+            of_faults(Name.EMPTY_BODY, [Fault("body", "is empty; send a JSON object, at least {}")])
+        )
     _check_type(request)
     try:
         values = load_json(text)
     except InvalidCommand as error:
         raise Refusal(of_faults(Name.NOT_JSON, map(_of_body, error.faults))) from error
     if not isinstance(values, dict):
-        seen = ascii(text[:40].decode("utf-8", "replace"))
-        raise InvalidCommand(Fault("body", f"must be a JSON object, not {seen}"))
+        raise InvalidCommand(Fault("body", f"must be a JSON object, not {kind(values)}"))
     return values
 
 
@@ -48,9 +49,8 @@ def _check_type(request: web.Request) -> None:
     charset = (request.charset or "utf-8").lower()
     if request.content_type != JSON_TYPE or charset not in {"utf-8", "utf8"}:
         seen = ascii(request.headers.get("Content-Type", "none"))
-        raise Refusal(
-            problem(Name.NOT_JSON_TYPE, f"Content-Type must be {JSON_TYPE} in UTF-8, not {seen}")
-        )
+        fault = Fault("content-type", f"must be {JSON_TYPE} in UTF-8, not {seen}")
+        raise Refusal(of_faults(Name.NOT_JSON_TYPE, [fault]))
 
 
 def _of_body(fault: Fault) -> Fault:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ingest.faults import Fault, InvalidCommand, of_validation, shorten
+from ingest.faults import Fault, InvalidCommand, kind, of_validation, shorten
 from ingest.strict_json import load_json
 from ops.settings import MAX_DURATION_S, MAX_ECHO_DELAY_S
 
@@ -141,7 +141,7 @@ def parse(type_name: str, values: object) -> Data:
             Fault("type", f"{shorten(type_name)} is unknown; known are {', '.join(TYPES)}")
         )
     if not isinstance(values, dict):
-        raise InvalidCommand(Fault("data", f"must be a JSON object, not {_kind(values)}"))
+        raise InvalidCommand(Fault("data", f"must be a JSON object, not {kind(values)}"))
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -176,8 +176,3 @@ def _text(name: str, value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidCommand(Fault(name, "is not UTF-8")) from None
-
-
-def _kind(value: object) -> str:
-    kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")

@@ -1,5 +1,6 @@
 """Faults: what is wrong with a command, in words that are safe to show anywhere."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,12 @@ def of_validation(error: ValidationError, *, asked: Mapping[str, str]) -> list[F
     return [*faults, *([Fault("data", f"has {more} more faults")] if more else [])]
 
 
+def kind(value: object) -> str:
+    """Say what a JSON value is that should have been an object."""
+    kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
 def shorten(text: str) -> str:
     """Show what was seen, in bounded length and without characters that a terminal obeys."""
     shown = text if text.isprintable() else ascii(text)[1:-1]
@@ -61,4 +68,9 @@ def _message(fault: Mapping[str, Any], asked: Mapping[str, str]) -> str:
             message = asked[fault["ctx"]["pattern"]]
         case _:
             message = f"{str(fault['msg'])[:1].lower()}{str(fault['msg'])[1:]}"
-    return f"{message}, not {shorten(repr(fault['input']))}"
+    return f"{message}, not {shorten(_as_json(fault['input']))}"
+
+
+def _as_json(value: object) -> str:
+    """Show a value as its sender wrote it, more or less: null and true, not None and True."""
+    return json.dumps(value, ensure_ascii=False, default=repr)

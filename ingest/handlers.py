@@ -14,7 +14,7 @@ from ingest.bodies import JSON_TYPE, read_object
 from ingest.commands import Command, Data, parse
 from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
-from ingest.problems import Name, Refusal, problem
+from ingest.problems import Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer, Unavailable, answering
 from ops import keys
 from ops.events import Event
@@ -48,7 +48,7 @@ class Handlers:
         result = parse("exam.finish", {**values, "pk": pk})
         async with answering():
             if await is_unknown(self._redis, self._store, pk):
-                raise Refusal(problem(Name.UNKNOWN_EXAM, f"exam {pk} has not been started"))
+                raise Refusal(_unknown(f"exam {pk} has not been started"))
             return await self._accept(result, pk=pk)
 
     async def show_exam(self, request: web.Request) -> web.Response:
@@ -56,8 +56,8 @@ class Handlers:
         pk = _pk(request)
         document = await asyncio.to_thread(self._store.read, pk)
         if document is None:
-            detail = f"exam {pk} is not on disk: its start was never sent, or is still on its way"
-            raise Refusal(problem(Name.UNKNOWN_EXAM, detail))
+            seen = f"exam {pk} is not on disk: its start was never sent, or is still on its way"
+            raise Refusal(_unknown(seen))
         return web.Response(body=document, content_type=JSON_TYPE)
 
     async def echo(self, request: web.Request) -> web.Response:
@@ -105,6 +105,10 @@ def answer(
     """Make an answer of one line of JSON."""
     body = json.dumps(values, separators=(",", ":")).encode() + b"\n"
     return web.Response(body=body, status=status, headers=headers, content_type=content_type)
+
+
+def _unknown(message: str) -> Problem:
+    return of_faults(Name.UNKNOWN_EXAM, [Fault("pk", message)])
 
 
 def _pk(request: web.Request) -> str:

@@ -13,8 +13,8 @@ def worker_argv(queue: str, autoscale: str) -> list[str]:
     """
     Return the command line of the worker for *queue*.
 
-    Its name carries this process' id, so that two workers of one queue on one machine are told
-    apart. Gossip and mingle, by which workers talk to each other at start and always, are off:
+    Its name carries the id of the process that starts it, so that two stacks on one machine are
+    told apart. Gossip and mingle, by which workers talk to each other at start and always, are off:
     nothing here needs them.
 
     Args:

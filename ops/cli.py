@@ -15,17 +15,14 @@ import redis.exceptions
 
 from ops.settings import BadSettings, Settings, variable
 
+#: Help of an option whose default is a setting per queue.
+AUTOSCALE = "Most and fewest tasks at once. [INVIGIL_EXAM_AUTOSCALE and so on; see `config`]"
 EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 
 
 def _settings(**overrides: Any) -> Settings:
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings.read(**given)
-    except BadSettings as error:
-        click.echo(f"invigil: {error}", err=True)
-        raise click.exceptions.Exit(EXIT_BAD_SETTINGS) from None
+    return Settings.read(**{name: value for name, value in overrides.items() if value is not None})
 
 
 def _exit(code: int) -> None:
@@ -38,7 +35,21 @@ def _described(name: str) -> str:
     return f"{field.description}. [{variable(name)}, default {field.default}]"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Our commands, with one line for a setting that is not allowed, whoever finds it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BadSettings as error:
+            click.echo(f"invigil: {error}", err=True)
+            raise click.exceptions.Exit(EXIT_BAD_SETTINGS) from None
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="invigil", prog_name="invigil")
 def main() -> None:
     """
@@ -77,7 +88,7 @@ def gateway(host: str | None, port: int | None) -> None:
 
 @main.command()
 def dispatcher() -> None:
-    """Run a dispatcher; of several, one works and the others stand by."""
+    """Run a dispatcher; of several, one works."""
     settings = _settings()
     from dispatcher import loop as part
 
@@ -86,7 +97,7 @@ def dispatcher() -> None:
 
 @main.command()
 @click.option("--queue", type=click.Choice(["exam", "mail", "slow"]), required=True)
-@click.option("--autoscale", metavar="MAX,MIN", help="Most and fewest at work.  [per queue]")
+@click.option("--autoscale", metavar="MAX,MIN", help=AUTOSCALE)
 def worker(queue: str, autoscale: str | None) -> None:
     """Run the Celery worker of one queue."""
     from ops.celery_argv import worker_argv
@@ -130,10 +141,10 @@ def config(*, as_json: bool) -> None:
     "type_name", metavar="TYPE", type=click.Choice(["exam.start", "exam.finish", "echo"])
 )
 @click.option("--pk", help="Exam; with --count the first part of the names.")
-@click.option("--duration", type=int, help="Seconds, of exam.start.")
+@click.option("--duration", type=int, help="Seconds, of exam.start: 1 to 604800.")
 @click.option("--status", type=click.Choice(["pass", "fail"]), help="Result, of exam.finish.")
 @click.option("--text", help="What echo prints.")
-@click.option("--delay", type=float, help="Seconds that echo sleeps.")
+@click.option("--delay", type=float, help="Seconds that echo sleeps: 0 to 3600.")
 @click.option("--id", "command_id", help="Id of the command, for deduplication.")
 @click.option("--source", help="Who sends; ids are compared within one source.")
 @click.option("--count", type=click.IntRange(1), help="Send so many, to PK-1, PK-2, ...")
@@ -141,7 +152,7 @@ def send(
     type_name: str, command_id: str | None, source: str | None, count: int | None, **values: Any
 ) -> None:
     """
-    Put commands straight onto the stream, as any producer with XADD does.
+    Put commands onto the stream, as XADD does.
 
     \b
     invigil send exam.start --pk math-7 --duration 120

@@ -1,5 +1,7 @@
 """Keys: every name that Invigil uses in Redis, in one place."""
 
+import json
+
 #: Stream of commands: the ledger. An entry stays pending until its effect is on disk.
 COMMANDS = "invigil:commands"
 #: Consumer group on the commands, and the one consumer name every dispatcher uses: whoever
@@ -40,4 +42,4 @@ def attempts(pk: str) -> str:
 
 def echo(source: str | None, command_id: str) -> str:
     """String: who is at work on an echo, or that it is done. Expires."""
-    return f"invigil:echo:{source or ''}:{command_id}"
+    return f"invigil:echo:{json.dumps([source, command_id])}"

@@ -1,5 +1,6 @@
 """Log: one JSON line per event, to a file per part and to standard output."""
 
+import io
 import logging
 import os
 import sys
@@ -9,12 +10,16 @@ from pathlib import Path
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from ops.settings import Settings
+from ops.settings import BadSettings, Settings
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
-HIDDEN = {"part", "pid", "settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}
+HIDDEN = {"settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}
+#: Keys that say which process speaks; of interest where one speaks of another.
+OWN = {"part", "pid"}
 #: Loggers that repeat, for each message, what our own lines say better.
 CHATTY = ("celery.app.trace", "celery.worker.strategy", "aiohttp.access", "asyncio")
+#: aiohttp's own words, with a traceback, for requests that we or it answered with a 4xx.
+SILENT = ("aiohttp.server",)
 
 
 class WholeLines(logging.Handler):
@@ -27,9 +32,9 @@ class WholeLines(logging.Handler):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record* as one line."""
@@ -55,8 +60,10 @@ def configure(settings: Settings, *, part: str) -> None:
         part: Name of the process' part, in each line and of its file ``<data>/logs/<part>.jsonl``.
 
     Raises:
-        OSError: When the log file cannot be opened.
+        BadSettings: When the log file cannot be opened.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a text must not fail on a terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -64,28 +71,30 @@ def configure(settings: Settings, *, part: str) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
     ]
-    file = WholeLines(settings.logs / f"{part}.jsonl")
+    file = _file(settings, part=part)
     json_line = structlog.processors.JSONRenderer(default=str)
     file.setFormatter(_formatter([*shared, json_line]))
     console = logging.StreamHandler(sys.stdout)
-    is_json = not _is_console(settings)
-    console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people()]))
+    is_json = not is_console(settings)
+    console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people(part)]))
 
-    root = logging.getLogger()
-    root.handlers = [file, console]
-    root.setLevel(settings.log_level.upper())
-    logging.captureWarnings(capture=True)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+    _route([file, console], level=settings.log_level.upper())
+
+
+def is_console(settings: Settings) -> bool:
+    """Whether a person reads standard output; else it is JSON lines and nothing but."""
+    if settings.log_format != "auto":
+        return settings.log_format == "console"
+    return sys.stdout.isatty() and not has_no_color()
+
+
+def has_no_color() -> bool:
+    """
+    Whether the user wants no colours.
+
+    Source: https://no-color.org: set, and not empty.
+    """
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def timestamp(moment: datetime) -> str:
@@ -115,27 +124,51 @@ def _formatter(processors: list[Processor]) -> logging.Formatter:
     )
 
 
-def _is_console(settings: Settings) -> bool:
-    if settings.log_format != "auto":
-        return settings.log_format == "console"
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-
-
-def _for_people() -> list[Processor]:
-    renderer = structlog.dev.ConsoleRenderer(
-        colors="NO_COLOR" not in os.environ, timestamp_key="ts", pad_event_to=18
+def _route(handlers: list[logging.Handler], *, level: str) -> None:
+    """Send every logger's records to *handlers*, structlog's among them."""
+    root = logging.getLogger()
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
     )
-    return [_shorten, renderer]
 
 
-def _shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Keep what a person looks for; show control characters rather than let them act."""
-    kept = {
-        name: _harmless(name, value)
-        for name, value in event.items()
-        if name not in HIDDEN and value is not None and value is not False
-    }
-    return {**kept, "ts": str(event["ts"])[11:23]}
+def _file(settings: Settings, *, part: str) -> WholeLines:
+    try:
+        return WholeLines(settings.logs / f"{part}.jsonl")
+    except OSError as error:
+        sentence = f"INVIGIL_DATA: cannot use {settings.data}: {error.strerror}"
+        raise BadSettings(sentence) from None
+
+
+def _for_people(own_part: str) -> list[Processor]:
+    def shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        """Keep what a person looks for; show control characters rather than let them act."""
+        is_own = event["part"] == own_part
+        kept = {
+            name: _harmless(name, value)
+            for name, value in event.items()
+            if name not in HIDDEN and value is not None and value is not False
+            if not (is_own and name in OWN)
+        }
+        return {**kept, "ts": str(event["ts"])[11:23]}
+
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=not has_no_color(), timestamp_key="ts", pad_event_to=18
+    )
+    return [shorten, renderer]
 
 
 def _harmless(name: str, value: object) -> object:

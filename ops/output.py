@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from ops.events import Event
-from ops.settings import Settings
+from ops.log import has_no_color
 
 #: ANSI colours of the prefixes, in the order of the parts; red is for errors.
 COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
@@ -16,19 +16,12 @@ COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
 log = structlog.get_logger()
 
 
-def is_console(settings: Settings) -> bool:
-    """Whether a person reads standard output; else it is JSON lines and nothing but."""
-    if settings.log_format != "auto":
-        return settings.log_format == "console"
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-
-
 def show_json(part: str, line: bytes) -> None:
     """Pass a JSON object through as it is; anything else becomes the text of an event."""
     if _is_object(line):
         write(line)
     elif line.strip():
-        log.info(Event.OUTPUT, part=part, text=line.decode(errors="replace").rstrip())
+        log.info(Event.OUTPUT, part=part, pid=None, text=line.decode(errors="replace").rstrip())
 
 
 class Prefixed:
@@ -36,7 +29,7 @@ class Prefixed:
 
     def __init__(self, names: Sequence[str]) -> None:
         width = max(map(len, names))
-        has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        has_colour = sys.stdout.isatty() and not has_no_color()
         self._prefixes = {
             name: _coloured(f"{name:{width}} │", COLOURS[at % len(COLOURS)] if has_colour else 0)
             for at, name in enumerate(names)

@@ -1,13 +1,15 @@
 """Preflight: what `up` checks before the first part starts, so that it fails in one line."""
 
+import errno
 import os
 import socket
 import time
 
 import redis.exceptions
 
-from ops import lockfile, output
+from ops import lockfile
 from ops.connect import connect
+from ops.log import is_console
 from ops.settings import Settings
 
 #: Seconds for an `up` that was killed to be gone, with its gateway.
@@ -63,7 +65,7 @@ def complete(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "port": settings.port or free_port(settings.host),
-            "log_format": "console" if output.is_console(settings) else "json",
+            "log_format": "console" if is_console(settings) else "json",
         }
     )
 
@@ -79,7 +81,7 @@ def _check_redis(settings: Settings) -> None:
     with connect(settings.redis) as client:
         try:
             client.ping()
-        except redis.exceptions.RedisError as error:
+        except (redis.exceptions.RedisError, TypeError) as error:
             shown = settings.shown()["REDIS_URL"]
             sentence = f"REDIS_URL: {shown} does not answer: {error}"
             raise Refusal(sentence, code=NOT_NOW) from None
@@ -91,9 +93,10 @@ def _check_port(host: str, port: int) -> None:
         try:
             return _bind(host, port).close()
         except OSError as error:
-            if time.monotonic() > deadline:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                name = "INVIGIL_HOST" if error.errno == errno.EADDRNOTAVAIL else "INVIGIL_PORT"
                 why = os.strerror(error.errno or 0)
-                sentence = f"INVIGIL_PORT: cannot listen on {host}:{port}: {why}"
+                sentence = f"{name}: cannot listen on {host}:{port}: {why}"
                 raise Refusal(sentence, code=BAD_SETTINGS) from None
         time.sleep(lockfile.POLL_S)
 

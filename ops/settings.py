@@ -5,7 +5,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,7 +78,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis_scheme(cls, value: str | None) -> str | None:
-        return None if not value else _url(value, schemes=("redis", "rediss", "unix"))
+        if not value:
+            return None
+        parts = urlsplit(_url(value, schemes=("redis", "rediss", "unix")))
+        path = "" if parts.scheme == "unix" else parts.path.strip("/")
+        for database in (path, *parse_qs(parts.query).get("db", [])):
+            if database and not (database.isascii() and database.isdecimal()):
+                raise ValueError("a URL whose database is a number, such as redis://localhost/0")
+        return value
 
     @field_validator("smtp_url")
     @classmethod
@@ -198,7 +205,22 @@ def _masked(value: str) -> str:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    name = name if name == "REDIS_URL" else variable(name)
+    place = str(first["loc"][0]) if first["loc"] else "settings"
+    field = "redis_url" if place == "REDIS_URL" else place
     seen = _masked(str(first["input"]))
-    return f"{name}: {seen!r} is not allowed: {first['msg'].removeprefix('Value error, ')}"
+    allowed = _range(field) or first["msg"].removeprefix("Value error, ")
+    return f"{variable(field)}: {seen!r} is not allowed: {allowed}"
+
+
+def _range(field: str) -> str:
+    """Say which numbers a setting can be; empty when it is no number."""
+    info = Settings.model_fields.get(field)
+    kinds = {int: "a whole number", float: "a number"}
+    kind = kinds.get(info.annotation) if info and isinstance(info.annotation, type) else None
+    if info is None or kind is None:
+        return ""
+    bounds = {type(bound).__name__: bound for bound in info.metadata}
+    least, most = bounds.get("Ge"), bounds.get("Le")
+    if least is None:
+        return kind
+    return f"{kind}, {least.ge} to {most.le}" if most else f"{kind}, {least.ge} or more"

@@ -96,6 +96,8 @@ def environment(settings: Settings) -> dict[str, str]:
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     given = {variable(name): str(value) for name, value in values.items() if value is not None}
     env = {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
+    if not sys.stdout.isatty():
+        env["NO_COLOR"] = "1"
     if ROOT not in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return env

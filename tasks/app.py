@@ -3,14 +3,15 @@
 import os
 import sys
 import warnings
-from functools import cache
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import structlog
 from celery import Celery, Task, signals
 from celery.platforms import SecurityWarning
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from redis import Redis
 
 from filestore.store import Store
@@ -34,28 +35,42 @@ MOST_CONNECTIONS = 2_000
 #: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
 PROCESS_START_S = 60
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 
-def _read_settings() -> Settings:
+def broker_url(redis_url: str) -> str:
+    """
+    Write a redis-py URL as kombu spells it.
+
+    A socket's scheme differs, and what redis-py takes from the query - database, user, password -
+    kombu wants in its place before it.
+    """
+    parts = urlsplit(redis_url)
+    query = dict(parse_qsl(parts.query))
+    database = query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "")
+    user = query.pop("username", unquote(parts.username or ""))
+    password = query.pop("password", unquote(parts.password or ""))
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    if parts.scheme == "unix":
+        query = {"virtual_host": database or "0", **query}
+        return f"redis+socket://{login}{parts.path}?{urlencode(query)}"
+    host = parts.netloc.rpartition("@")[2]
+    rest = f"?{urlencode(query)}" if query else ""
+    return f"{parts.scheme}://{login}{host}/{database or 0}{rest}"
+
+
+def _or_exit(act: Callable[[], T]) -> T:
+    """Do what depends on the settings; a bad one ends the process with one line."""
     try:
-        return Settings.read()
+        return act()
     except BadSettings as error:
         sys.stderr.write(f"invigil: {error}\n")
         raise SystemExit(2) from None
 
 
-def broker_url(redis_url: str) -> str:
-    """Write a redis-py URL as kombu spells it: a socket's scheme and database differ."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    return f"redis+socket://{user}{parts.path}?virtual_host={database}"
-
-
-settings = _read_settings()
+settings = _or_exit(Settings.read)
 
 # Celery warns a worker that runs as root, as in most containers, of pickled messages. Ours takes
 # JSON only.
@@ -71,7 +86,10 @@ app.conf.update(
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "max_connections": MOST_CONNECTIONS,
     },
-    task_queues=[Queue(name) for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)],
+    task_queues=[
+        Queue(name, Exchange(name), routing_key=name)
+        for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
+    ],
     task_create_missing_queues=False,
     task_default_queue=keys.QUEUE_EXAM,
     task_routes={
@@ -135,15 +153,19 @@ def _set_up_logging(**_: object) -> None:
 
 @cache
 def _configure_once() -> None:
-    configure(settings, part=_part)
+    _or_exit(partial(configure, settings, part=_part))
 
 
 @signals.worker_init.connect
 def _prepare_store(**_: object) -> None:
     log.info(Event.PART_STARTING, settings=settings.shown())
-    swept = store().prepare()
-    if swept:
-        log.info(Event.LEFTOVERS_SWEPT, files=swept)
+    try:
+        swept = store().prepare()
+    except OSError as error:  # the store makes its folders when the disk is there
+        log.warning(Event.UNAVAILABLE, error=str(error))
+    else:
+        if swept:
+            log.info(Event.LEFTOVERS_SWEPT, files=swept)
 
 
 @signals.beat_init.connect

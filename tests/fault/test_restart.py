@@ -180,6 +180,21 @@ def test_emptied_redis(stack: Stack) -> None:
     assert "pass" == stack.document("decided")["status"]
 
 
+def test_folder_comes_back(tmp_path: Path, redis_url: str | None) -> None:
+    """Exams whose folder cannot be used at the start are applied when it can be."""
+    exams = tmp_path / "var/exams"
+    exams.parent.mkdir()
+    exams.write_text("a disk that is not mounted")
+    with running(tmp_path, redis_url=redis_url, mail_every=3600) as stack:
+        stack.post("/exams", {"pk": "a", "duration": 600})
+        wait_until(lambda: stack.lines("unavailable", pk="a"), saying="it is said")
+
+        exams.unlink()
+        exams.mkdir()
+
+        wait_until(lambda: stack.document("a"), timeout_s=30, saying="started")
+
+
 def test_second_up(stack: Stack) -> None:
     """A second `up` on the same data is refused, and names the first one's process."""
     shown = stack.invigil("up")

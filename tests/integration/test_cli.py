@@ -57,6 +57,26 @@ def test_bad_setting(tmp_path: Path, command: tuple[str], variable: str, value: 
     assert repr(value) in line
 
 
+@pytest.mark.parametrize(
+    "command", [("up",), ("gateway",), ("dispatcher",), ("worker", "--queue", "exam"), ("beat",)]
+)
+def test_unusable_folder(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A data folder that cannot be used is one line that names it; the exit code is 2."""
+    (tmp_path / "file").write_text("")
+    shown = invigil(tmp_path, *command, INVIGIL_DATA=str(tmp_path / "file/var"))
+
+    [line] = shown.stderr.splitlines()
+    assert (2, True) == (shown.returncode, "INVIGIL_DATA: cannot use" in line)
+
+
+def test_foreign_address(tmp_path: Path) -> None:
+    """An address that is not this machine's is a matter of INVIGIL_HOST."""
+    shown = invigil(tmp_path, "up", INVIGIL_HOST="192.0.2.1", INVIGIL_PORT="8080")
+
+    assert 2 == shown.returncode
+    assert "INVIGIL_HOST" in shown.stderr
+
+
 def test_bad_setting_under_celery(tmp_path: Path) -> None:
     """Celery's own command line shows the same line for a bad value."""
     script = str(Path(sys.executable).with_name("celery"))

@@ -94,7 +94,9 @@ def test_second_entry_of_a_done_echo(client: Client, entry: str) -> None:
 
 def test_sources_have_ids_of_their_own() -> None:
     """Two producers' commands of the same id are two echoes."""
-    assert keys.echo("a", "c") != keys.echo("b", "c")
+    names = {keys.echo(s, c) for s, c in [("a", "c"), ("b", "c"), ("a:b", "c"), ("a", "b:c")]}
+
+    assert 5 == len({*names, keys.echo(None, "c")})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import mailbox
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -101,8 +102,33 @@ def test_no_slot_missed(stack: Stack) -> None:
     count = len(mails(stack))
     wait_until(lambda: len(mails(stack)) >= count + 3, timeout_s=30, saying="three digests more")
 
-    slots = [line["slot_s"] for line in stack.lines("mail_sent")]
+    slots = sorted(
+        int(str(mail["Message-ID"]).split("-")[1].split("@")[0]) for mail in mails(stack)
+    )
     assert list(range(slots[0], slots[-1] + 1, EVERY_S)) == slots
+
+
+def test_green_worker(stack: Stack, tmp_path: Path) -> None:
+    """A mail worker with green threads sends digests, too."""
+    script = Path(sys.executable).with_name("celery")
+    command = [str(script), "-A", "tasks", "worker", "-Q", "mail", "-P", "gevent"]
+    env = {**stack.env, "INVIGIL_PART": "green", "INVIGIL_SMTP_URL": sink_url(stack)}
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    log = stack.settings.logs / "green.jsonl"
+    try:
+        wait_until(
+            lambda: log.exists() and b"mail_sent" in log.read_bytes(),
+            timeout_s=60,  # of two workers the other one may take a few slots before
+            saying="it has sent a digest",
+        )
+    finally:
+        process.terminate()
+        assert 0 == process.wait(30)
+
+
+def sink_url(stack: Stack) -> str:
+    """Find the mail sink that `up` has started."""
+    return f"smtp://127.0.0.1:{stack.lines('part_ready', part='sink')[0]['port']}"
 
 
 @pytest.fixture

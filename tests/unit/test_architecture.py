@@ -122,7 +122,7 @@ def test_cellar_stands_on_nothing(module: str) -> None:
 
 @every_module
 def test_nobody_imports_the_roof(module: str) -> None:
-    """Outside `ops` nobody needs the command line, the supervisor or the audit."""
+    """Outside `ops` nobody needs the command line or the supervisor."""
     roof = {name for name in of_ours(imports(module)) if name.startswith("ops.")} - CELLAR
 
     assert module.startswith("ops") or not roof

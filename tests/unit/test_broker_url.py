@@ -10,6 +10,12 @@ from tasks.app import broker_url
     [
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
         ("rediss://user:secret@host/2", "rediss://user:secret@host/2"),
+        ("redis://localhost", "redis://localhost/0"),
+        ("redis://host:1/0?db=5", "redis://host:1/5"),
+        ("redis://host/1?username=u&password=p/w", "redis://u:p%2Fw@host/1"),
+        ("redis://u:a%40b@[::1]:1/3", "redis://u:a%40b@[::1]:1/3"),
+        ("rediss://h/0?ssl_cert_reqs=none", "rediss://h/0?ssl_cert_reqs=none"),
+        ("unix:///r.sock?password=p", "redis+socket://:p@/r.sock?virtual_host=0"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
         ("unix:///run/redis.sock?db=3", "redis+socket:///run/redis.sock?virtual_host=3"),
         ("unix://:secret@/r.sock", "redis+socket://:secret@/r.sock?virtual_host=0"),

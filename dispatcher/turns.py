@@ -132,9 +132,12 @@ class Dispatcher:
 
     def clean_up(self) -> None:
         """Give open exams a lost deadline back, and trim the stream."""
-        for exam in sweep(self._redis, self._store):
-            deadline_ms = exam.standing.deadline_ms
-            log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
+        try:
+            for exam in sweep(self._redis, self._store):
+                deadline_ms = exam.standing.deadline_ms
+                log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
+        except OSError as error:  # the disk is away: the stream goes on without it
+            log.warning(Event.UNAVAILABLE, error=str(error))
         removed = self._stream.trim(retention_s=self._settings.stream_retention)
         if removed:
             log.info(Event.TRIMMED, entries=removed)

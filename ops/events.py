@@ -32,7 +32,7 @@ class Event(StrEnum):
     #: dispatcher or worker: an entry, or one exam of a batch, failed for a reason that nobody
     #: expected; carries the traceback
     FAILED = "failed"
-    #: worker: disk or Redis is away; the entries stay pending and are tried again
+    #: worker or dispatcher: disk or Redis is away; what waits for it is tried again
     UNAVAILABLE = "unavailable"
 
     # --- deadlines --------------------------------------------------------------------------

@@ -91,10 +91,8 @@ def answer(pk: str, desk: Desk) -> None:
             attempts.end(desk.redis, pk)
         elif post.attempt <= attempts.TOGETHER:
             apply(pk, desk, post.facts, now_ms=post.now_ms)
-        else:
-            ended = [apply_alone(pk, desk, f, now_ms=post.now_ms) for f in in_turn(post.facts)]
-            if all(ended):
-                attempts.end(desk.redis, pk)
+        elif apply_each(pk, desk, post.facts, now_ms=post.now_ms):
+            attempts.end(desk.redis, pk)
 
 
 def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> None:
@@ -118,9 +116,21 @@ def judge(pk: str, desk: Desk, facts: Sequence[Fact]) -> Transition:
     return outcome
 
 
-def in_turn(facts: Sequence[Fact]) -> list[Fact]:
-    """Put starts before the rest, each in the order of arrival."""
-    return sorted(facts, key=lambda fact: fact.turn)
+def apply_each(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> bool:
+    """
+    Try each of *facts* alone, starts before the rest, each in the order of arrival.
+
+    An expiry waits while a command before it has failed and is tried again: that one may be a
+    result that was in time.
+
+    Returns:
+        Whether all of them have come to an end.
+    """
+    is_done = True
+    for fact in sorted(facts, key=lambda fact: fact.turn):
+        if is_done or fact.type is not Type.EXPIRE:
+            is_done &= apply_alone(pk, desk, fact, now_ms=now_ms)
+    return is_done
 
 
 def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:

@@ -385,3 +385,15 @@ def test_deleted_entry(client: Client, app: Celery, server: Settings, tmp_path: 
 
     [(_, dead)] = client.xrange(keys.DEAD)
     assert b"the entry was deleted from the stream" == dead[b"reason"]
+
+
+def test_disk_away(client: Client, app: Celery, server: Settings, tmp_path: Path) -> None:
+    """A dispatcher that cannot read the exams' folder goes on with the stream."""
+    (tmp_path / "exams").write_text("a disk that is not mounted")
+    dispatcher = active(client, app, server.model_copy(update={"data": tmp_path}))
+    push(client, {"pk": "a"})
+
+    dispatcher.clean_up()
+    dispatcher.turn()
+
+    assert client.exists(keys.inbox("a"))

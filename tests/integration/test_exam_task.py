@@ -252,6 +252,20 @@ def test_neighbours_do_not_wait(client: Client, store: Store, poisoned: Store) -
     assert Status.PASS == exam.standing.status
 
 
+def test_expiry_waits_for_what_failed(client: Client, store: Store, poisoned: Store) -> None:
+    """Nobody is absent while a result that came before the expiry is still being tried."""
+    deliver(client, Type.START, 5, at_ms=1_000)
+    deliver(client, Type.FINISH, "fail", at_ms=2_000)
+    deliver(client, Type.EXPIRE, 6_000, at_ms=6_001)
+
+    for _ in range(4):
+        attempt(client, poisoned)
+        exam = store.load("a")
+        assert exam is None or exam.standing.status is Status.STARTED
+    assert Status.FAIL == ring(client, store)  # the mistake was mended before it was buried
+    assert 0 == pending(client)
+
+
 def test_death_counts_as_an_attempt(client: Client, store: Store) -> None:
     """A command that ends its worker leaves a trace, and is buried as one that did."""
     deliver(client, Type.START, 5, at_ms=1_000)

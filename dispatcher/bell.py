@@ -1,7 +1,7 @@
 """Bell: send Celery messages, many in one round trip."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ class Message:
     route: Route
     task_id: str
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def new_task_id() -> str:
@@ -38,7 +38,7 @@ def send(app: Celery, messages: Sequence[Message]) -> None:
             app.send_task(
                 message.route.task,
                 args=message.args,
-                kwargs=message.kwargs,
+                kwargs=dict(message.kwargs),
                 queue=message.route.queue,
                 task_id=message.task_id,
                 producer=producer,

@@ -84,7 +84,7 @@ class Stream:
         Raises:
             LeaseLost: Another dispatcher is active.
         """
-        stale = self._stale(consumer)[: min(most, READ_COUNT)]
+        stale = self._stale(consumer)[: min(most, READ_COUNT)] if most else []
         if not stale:
             return []
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND]

@@ -31,6 +31,7 @@ SWEEP_EVERY_S = 30.0
 CLAIM_EVERY_S = 1.0
 #: Seconds between two looks at a queue that is full.
 FULL_S = 0.02
+
 log = structlog.get_logger()
 
 
@@ -41,13 +42,10 @@ class Read:
     entry: str
     command: Command
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EchoMessage:
-    """The message for an echo, which goes when the slow queue has room, and its entry."""
-
-    entry: str
-    message: Message
+    @property
+    def command_id(self) -> str:
+        """The producer's own id, or the entry's."""
+        return self.command.id or self.entry
 
 
 class Dispatcher:
@@ -162,9 +160,9 @@ class Dispatcher:
         reads = [read for entry in entries if (read := self.read(entry))]
         letters = [found for read in reads if (found := self._letter(read))]
         echoes = self._echoes(reads)
-        self._stream.place(letters, echoes=[echo.entry for echo in echoes])
+        self._stream.place(letters, echoes=[echo.kwargs["entry"] for echo in echoes])
         fitting = echoes[: self._stream.echo_room()] if echoes else []
-        tasks = [*self._bells(letters), *(echo.message for echo in fitting)]
+        tasks = [*self._bells(letters), *fitting]
         send(self._app, tasks)
         self._report(reads, letters, tasks, redelivered=redelivered)
 
@@ -191,22 +189,19 @@ class Dispatcher:
             for pks in bells([letter.pk for letter in letters])
         ]
 
-    def _echoes(self, reads: Sequence[Read]) -> list[EchoMessage]:
+    def _echoes(self, reads: Sequence[Read]) -> list[Message]:
         default_s = self._settings.echo_delay
         return [
-            EchoMessage(
-                entry=read.entry,
-                message=Message(
-                    route=ROUTES["echo"],
-                    task_id=new_task_id(),
-                    kwargs={
-                        "entry": read.entry,
-                        "command_id": read.command.id or read.entry,
-                        "source": read.command.source,
-                        "text": data.text,
-                        "delay": default_s if data.delay is None else data.delay,
-                    },
-                ),
+            Message(
+                route=ROUTES["echo"],
+                task_id=new_task_id(),
+                kwargs={
+                    "entry": read.entry,
+                    "command_id": read.command_id,
+                    "source": read.command.source,
+                    "text": data.text,
+                    "delay": default_s if data.delay is None else data.delay,
+                },
             )
             for read in reads
             if isinstance(data := read.command.data, Echo)
@@ -232,7 +227,7 @@ class Dispatcher:
             log.info(
                 Event.DISPATCHED,
                 entry=read.entry,
-                command_id=read.command.id or read.entry,
+                command_id=read.command_id,
                 type=read.command.type,
                 pk=pk,
                 task_id=task_id,

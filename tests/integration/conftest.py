@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 from support.breakable import Breakable
+from support.client import Client
+
+from filestore.store import Store
+from ops import keys
 
 
 @pytest.fixture
@@ -13,3 +17,17 @@ def breakable(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
     server = Breakable(tmp_path / "redis", server_program)
     yield server
     server.kill()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty file store."""
+    store = Store(tmp_path)
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def group(client: Client) -> None:
+    """The stream and its group, empty."""
+    client.xgroup_create(keys.COMMANDS, keys.GROUP, id="0", mkstream=True)

@@ -1,7 +1,5 @@
 """The dispatcher's cleaning: lost deadlines come back, and the stream does not grow for ever."""
 
-from pathlib import Path
-
 import pytest
 from support.client import Client
 
@@ -13,19 +11,7 @@ from filestore.fact import Fact, Type
 from filestore.store import Store
 from ops import keys
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """An empty file store."""
-    store = Store(tmp_path)
-    store.prepare()
-    return store
-
-
-@pytest.fixture(autouse=True)
-def group(client: Client) -> None:
-    """The stream and its group, empty."""
-    client.xgroup_create(keys.COMMANDS, keys.GROUP, id="0", mkstream=True)
+pytestmark = pytest.mark.usefixtures("group")
 
 
 def now_ms(client: Client) -> int:

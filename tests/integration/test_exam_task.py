@@ -17,19 +17,7 @@ from tasks import attempts, inbox
 from tasks.exam import Desk, answer
 from tasks.inbox import Letter
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """An empty file store."""
-    store = Store(tmp_path)
-    store.prepare()
-    return store
-
-
-@pytest.fixture(autouse=True)
-def group(client: Client) -> None:
-    """The stream and its group, empty."""
-    client.xgroup_create(keys.COMMANDS, keys.GROUP, id="0", mkstream=True)
+pytestmark = pytest.mark.usefixtures("group")
 
 
 def deliver(

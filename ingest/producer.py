@@ -10,7 +10,7 @@ import redis.exceptions
 
 from ingest.commands import Command, encode
 from ops import keys
-from ops.connect import UNAVAILABLE
+from ops.connect import is_away
 
 #: Seconds that anyone waits for Redis before saying that it is away. A server that restarts needs
 #: less; a person in front of a spinning page gives up a little later.
@@ -37,7 +37,7 @@ async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise Unavailable(f"no answer from Redis within {limit_s:g} s") from error
     except redis.exceptions.RedisError as error:
-        if not _is_away(error):
+        if not is_away(error):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
@@ -112,8 +112,3 @@ def _settle(batch: list[_Waiting], answers: list[bytes | Exception]) -> None:
             one.entry.set_exception(answer)
         else:
             one.entry.set_result(answer.decode())
-
-
-def _is_away(error: redis.exceptions.RedisError) -> bool:
-    """Whether it is one of `UNAVAILABLE`, or a full disk, for which redis-py has no class."""
-    return isinstance(error, UNAVAILABLE) or str(error).startswith("MISCONF")

@@ -60,3 +60,10 @@ UNAVAILABLE = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
 )
+
+
+def is_away(error: Exception) -> bool:
+    """Whether it is one of `UNAVAILABLE`, or a full disk, for which redis-py has no class."""
+    return isinstance(error, UNAVAILABLE) or (
+        isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("MISCONF")
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import redis.exceptions
 import structlog
 from redis import Redis
 
@@ -12,7 +13,7 @@ from filestore.exam import Exam, Record, Transition, Verdict, transition
 from filestore.fact import Fact, Status, Type
 from filestore.store import Locked, Store
 from ops import keys
-from ops.connect import UNAVAILABLE
+from ops.connect import is_away
 from ops.events import Event
 from ops.lag import has_unread
 from tasks import attempts, dead, deadlines, inbox
@@ -65,15 +66,26 @@ def exam(pks: list[str]) -> None:
     for pk in pks:
         try:
             answer(pk, desk)
-        except (*UNAVAILABLE, OSError, Locked) as error:
-            log.warning(Event.UNAVAILABLE, pk=pk, error=str(error))
-            with suppress(*UNAVAILABLE):
-                attempts.end(desk.redis, pk)  # the world's fault, and not the commands'
         except Damaged as error:
             log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))  # noqa: TRY400 - no bug of ours
-            attempts.end(desk.redis, pk)
-        except Exception:
-            log.exception(Event.FAILED, pk=pk)
+            forgive(pk, desk)
+        except Exception as error:
+            if is_worlds_fault(error):
+                log.warning(Event.UNAVAILABLE, pk=pk, error=str(error))
+                forgive(pk, desk)
+            else:
+                log.exception(Event.FAILED, pk=pk)
+
+
+def is_worlds_fault(error: Exception) -> bool:
+    """Whether another try, later, can cure it: Redis or the disk is away, or a lock is held."""
+    return is_away(error) or isinstance(error, (OSError, Locked))
+
+
+def forgive(pk: str, desk: Desk) -> None:
+    """Forget an attempt that was not the commands' fault, if Redis can be told."""
+    with suppress(redis.exceptions.RedisError):
+        attempts.end(desk.redis, pk)
 
 
 def answer(pk: str, desk: Desk) -> None:
@@ -90,30 +102,31 @@ def answer(pk: str, desk: Desk) -> None:
         if not post.facts:
             attempts.end(desk.redis, pk)
         elif post.attempt <= attempts.TOGETHER:
-            apply(pk, desk, post.facts, now_ms=post.now_ms)
+            apply(pk, desk, post.facts, now_ms=post.now_ms, is_all=True)
         elif apply_each(pk, desk, post.facts, now_ms=post.now_ms):
             attempts.end(desk.redis, pk)
 
 
-def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> None:
-    """Judge all *facts* that wait, write, report, settle. Call under the exam's lock."""
-    outcome = judge(pk, desk, facts)
-    if outcome.exam:
-        settle(desk.redis, outcome.exam, records=(*outcome.known, *outcome.new), is_all=True)
-    else:
-        bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
-        attempts.end(desk.redis, pk)
+def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int, is_all: bool) -> None:
+    """
+    Judge *facts*, bring them to the disk, report, settle. Call under the exam's lock.
 
-
-def judge(pk: str, desk: Desk, facts: Sequence[Fact]) -> Transition:
-    """Bring *facts* to the disk, and say what came of them. Call under the exam's lock."""
+    Args:
+        is_all: Whether these are all that waits for this exam.
+    """
     outcome = transition(pk, desk.store.load(pk), facts)
     if outcome.exam and outcome.new:
         desk.store.save(outcome.exam)
     elif outcome.exam:
         desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
     report(pk, outcome)
-    return outcome
+    if outcome.exam:
+        records = (*outcome.known, *outcome.new)
+        settle(desk.redis, outcome.exam, records=records, is_all=is_all)
+        return
+    bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
+    if is_all:
+        attempts.end(desk.redis, pk)
 
 
 def apply_each(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> bool:
@@ -148,14 +161,12 @@ def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:
             log.error(Event.BURIED, **_ids(pk, fact), reason=reason)
         return True
     try:
-        outcome = judge(pk, desk, [fact])
-        if outcome.exam:
-            records = (*outcome.known, *outcome.new)
-            settle(desk.redis, outcome.exam, records=records, is_all=False)
-        bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
-    except (*UNAVAILABLE, OSError, Locked, Damaged):
+        apply(pk, desk, [fact], now_ms=now_ms, is_all=False)
+    except Damaged:
         raise
     except Exception as error:
+        if is_worlds_fault(error):
+            raise
         log.exception(Event.FAILED, **_ids(pk, fact), attempt=count)
         attempts.note_error(desk.redis, pk, fact.entry, error)
         return False

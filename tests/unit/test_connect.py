@@ -1,0 +1,47 @@
+"""What says that Redis is away, in one place for every part."""
+
+import pytest
+import redis.exceptions
+
+from ops.connect import is_away
+from tasks.exam import is_worlds_fault
+
+FULL_DISK = redis.exceptions.ResponseError("MISCONF Errors writing to the AOF file")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.ConnectionError("refused"),
+        redis.exceptions.TimeoutError("no answer"),
+        redis.exceptions.BusyLoadingError("loading"),
+        redis.exceptions.ReadOnlyError("a replica"),
+        redis.exceptions.OutOfMemoryError("full"),
+        FULL_DISK,
+    ],
+)
+def test_world_is_to_blame(error: Exception) -> None:
+    """A Redis that is gone, full, or cannot write is away, and no command's fault."""
+    assert is_away(error)
+    assert is_worlds_fault(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.ResponseError("WRONGTYPE Operation against a key"),
+        redis.exceptions.NoScriptError("no such script"),
+        ValueError("MISCONF said by somebody else"),
+    ],
+)
+def test_mistake_of_ours(error: Exception) -> None:
+    """What Redis rightly refuses, and what is not of Redis, is a mistake of ours."""
+    assert not is_away(error)
+    assert not is_worlds_fault(error)
+
+
+def test_disk_is_the_world() -> None:
+    """A disk that does not take a document is no command's fault, and Redis is not away."""
+    error = OSError(28, "No space left on device")
+
+    assert (False, True) == (is_away(error), is_worlds_fault(error))

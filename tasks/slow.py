@@ -1,79 +1,76 @@
 """Slow: tasks that sleep. Hundreds at once in green threads, so that none waits for another."""
 
+import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from hashlib import sha256
 
 import structlog
 from celery import Task
 from redis import Redis
 
+from filestore.exam import Reason
 from ops import keys
-from ops.connect import UNAVAILABLE
+from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
-from tasks.app import ECHO_TASK, app, redis_client
+from tasks import attempts, claims, dead
+from tasks.app import ECHO_TASK, app, redis_client, settings
+from tasks.claims import RENEW_S, Claim, ClaimLost, Outcome
 
-#: Seconds between two renewals of an echo's claim while it sleeps.
-RENEW_S = 1.5
-#: Milliseconds a claim lives without renewal: shorter than the time after which the dispatcher
-#: delivers an idle entry again, so that a dead worker's echo is taken over at the first try.
-CLAIM_MS = 4_500
-#: Seconds for which a finished echo is remembered: longer than any redelivery is under way.
-DONE_S = 24 * 3600
-#: What stands in place of the token then.
-DONE = b"done"
+#: Where the attempts at echoes are noted: no pk can have this name.
+ECHOES = "echo:"
+#: Seconds between two tries to tell Redis that a text is out: the first, and the longest.
+FIRST_TRY_S = 0.2
+LONGEST_TRY_S = 3.0
 
 log = structlog.get_logger()
-
-
-class ClaimLost(RuntimeError):  # noqa: N818 - says what happened
-    """Another task has the echo now: this one slept for longer than its claim lived."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """An echo that one task, by its token, wants to itself: the entry, and the key that says so."""
-
-    entry: str
-    key: str
-    token: str
 
 
 @app.task(name=ECHO_TASK, bind=True)
 def echo(
     task: Task, *, entry: str, command_id: str, source: str | None, text: str, delay: float
 ) -> None:
-    """Sleep *delay* seconds, then print *text*: once per command, however often it comes."""
+    """
+    Sleep *delay* seconds, then print *text*: once per command, however often it comes.
+
+    A worker that ends between the note that it prints and the note that it has printed leaves an
+    echo of which nobody knows. It is not printed again but buried, for people to decide.
+    """
     redis = redis_client()
-    bound = log.bind(entry=entry, command_id=command_id)
-    claim = Claim(entry=entry, key=keys.echo(source, command_id), token=str(task.request.id))
+    bound = log.bind(entry=entry, command_id=command_id, type="echo")
+    claim = Claim(
+        key=keys.echo(source, command_id),
+        entry=entry,
+        token=str(task.request.id),
+        digest=digest(text, delay),
+    )
     try:
-        if not take(redis, claim):
-            bound.info(Event.ECHO_SKIPPED, reason="done, or at work elsewhere")
+        outcome = claims.take(redis, claim)
+        if outcome is not Outcome.TAKEN:
+            decline(redis, claim, outcome, bound)
             return
         bound.info(Event.ECHO_STARTED, delay_s=delay)
         sleep_and_renew(redis, claim, delay_s=delay)
-        print(f"echo: {printable(text)}", flush=True)  # noqa: T201 - what was asked for
-        bound.info(Event.ECHO_PRINTED, text=text)
-        settle(redis, claim)
+        perform(redis, claim, text, bound)
     except ClaimLost:
         bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")
-    except UNAVAILABLE as error:
-        bound.warning(Event.UNAVAILABLE, error=str(error))
+    except Exception as error:
+        if is_away(error):
+            bound.warning(Event.UNAVAILABLE, error=str(error))
+            return
+        bound.exception(Event.FAILED)
+        give_up(redis, entry, error, bound)
 
 
-def take(redis: Redis, claim: Claim) -> bool:
-    """Take an echo, unless it is done or another task is at work on it."""
-    if redis.set(claim.key, claim.token, nx=True, px=CLAIM_MS):
-        return True
-    if redis.get(claim.key) == DONE:
-        redis.xack(keys.COMMANDS, keys.GROUP, claim.entry)
-    return False
+def digest(text: str, delay: float) -> str:
+    """Mark what an echo asks for."""
+    return sha256(json.dumps([text, delay]).encode()).hexdigest()[:16]
 
 
 def sleep_and_renew(redis: Redis, claim: Claim, *, delay_s: float) -> None:
     """
-    Sleep, and keep the claim alive: the key for other tasks, the entry for the dispatcher.
+    Sleep, and keep the claim alive.
 
     Raises:
         ClaimLost: The claim is another task's by now.
@@ -81,32 +78,70 @@ def sleep_and_renew(redis: Redis, claim: Claim, *, delay_s: float) -> None:
     until = time.monotonic() + delay_s
     while (left_s := until - time.monotonic()) > 0:
         time.sleep(min(left_s, RENEW_S))
-        renew(redis, claim)
+        claims.renew(redis, claim)
 
 
-def renew(redis: Redis, claim: Claim) -> None:
+def perform(redis: Redis, claim: Claim, text: str, bound: structlog.stdlib.BoundLogger) -> None:
     """
-    Renew a claim. ``JUSTID`` makes the entry fresh without counting as a delivery.
+    Print, and say so however long Redis is away: the text cannot be taken back.
 
     Raises:
-        ClaimLost: The claim is another task's by now.
-
-    Source: https://redis.io/docs/latest/commands/xclaim/
+        ClaimLost: The claim is another task's by now; nothing was printed.
     """
-    with redis.pipeline(transaction=True) as pipeline:
-        pipeline.get(claim.key)
-        pipeline.pexpire(claim.key, CLAIM_MS)
-        pipeline.xclaim(
-            keys.COMMANDS, keys.GROUP, keys.SLOW_CONSUMER, 0, [claim.entry], justid=True
-        )
-        holder, *_ = pipeline.execute()
-    if holder is None or holder.decode() != claim.token:
-        raise ClaimLost(claim.entry)
+    line = f"echo: {printable(text)}"
+    at_ms = redis.time()[0] * 1000
+    insist(lambda: claims.begin_printing(redis, claim, at_ms=at_ms))
+    print(line, flush=True)  # noqa: T201 - what was asked for
+    bound.info(Event.ECHO_PRINTED, text=text)
+    insist(lambda: claims.settle(redis, claim))
 
 
-def settle(redis: Redis, claim: Claim) -> None:
-    """Remember that an echo is done, and acknowledge its entry, in one step."""
-    with redis.pipeline(transaction=True) as pipeline:
-        pipeline.set(claim.key, DONE, ex=DONE_S)
-        pipeline.xack(keys.COMMANDS, keys.GROUP, claim.entry)
-        pipeline.execute()
+def insist(act: Callable[[], None]) -> None:
+    """Do what may be done twice, again and again until Redis has answered."""
+    pause_s = FIRST_TRY_S
+    while True:
+        try:
+            return act()
+        except Exception as error:
+            if not is_away(error):
+                raise
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_TRY_S)
+
+
+def decline(
+    redis: Redis, claim: Claim, outcome: Outcome, bound: structlog.stdlib.BoundLogger
+) -> None:
+    """Leave an echo that is another task's alone; have done with one that needs no work."""
+    match outcome:
+        case Outcome.DONE:
+            claims.acknowledge(redis, claim)
+            bound.info(Event.ECHO_SKIPPED, reason=outcome)
+        case Outcome.DUPLICATE:
+            claims.acknowledge(redis, claim)
+            bound.info(Event.DUPLICATE, reason=outcome)
+        case Outcome.CONFLICT:
+            claims.acknowledge(redis, claim)
+            bound.warning(Event.REFUSED, reason=Reason.CONFLICT)
+        case Outcome.UNCERTAIN:
+            if dead.bury(redis, entry=claim.entry, reason=outcome):
+                bound.error(Event.BURIED, reason=outcome)
+        case _:
+            bound.info(Event.ECHO_SKIPPED, reason=outcome)
+
+
+def give_up(
+    redis: Redis, entry: str, error: Exception, bound: structlog.stdlib.BoundLogger
+) -> None:
+    """Count what nobody expected, and bury an echo that meets it every time."""
+    try:
+        count = attempts.begin_alone(redis, ECHOES, entry)
+        if count < settings.max_deliveries:
+            return
+        reason = f"failed {count} times: {attempts.digest(error)}"
+        if dead.bury(redis, entry=entry, reason=reason, error=attempts.digest(error)):
+            bound.error(Event.BURIED, reason=reason)
+        attempts.end_alone(redis, ECHOES, entry)
+    except Exception as away:
+        if not is_away(away):
+            raise

@@ -124,6 +124,8 @@ class Dispatcher:
 
     def look_after(self) -> None:
         """Dispatch again what nobody finished: exams first, then echoes as there is room."""
+        if self._redis.getdel(keys.RING_AGAIN):
+            self.recover()
         self.dispatch(self._stream.claim_idle(keys.CONSUMER), redelivered=True)
         room = self._stream.echo_room()
         self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)

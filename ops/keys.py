@@ -23,6 +23,8 @@ COUNTS = "invigil:counts"
 LEASE = "invigil:lease:dispatcher"
 #: String: set while the dispatcher holds entries that it read and has not placed yet.
 IN_HAND = "invigil:in-hand"
+#: String: set by an exam worker that starts. Its predecessor may have died with bells in hand.
+RING_AGAIN = "invigil:ring-again"
 
 #: Celery queues.
 QUEUE_EXAM = "exam"

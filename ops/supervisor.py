@@ -21,9 +21,9 @@ READY_LIMIT_S = 60.0
 LOCK_LIMIT_S = 10.0
 #: Seconds before a crashed part is started again: doubled each time, up to the longest, and from
 #: the first again when the part lived long enough.
-FIRST_PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
-LONG_LIFE_S = 30.0
+LONG_LIFE_S = 10.0
 #: Seconds between two looks at a part that cannot say itself that it is ready.
 POLL_S = 0.02
 #: Seconds for the kernel to end a process that was killed.

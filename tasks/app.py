@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -16,7 +17,7 @@ from redis import Redis
 
 from filestore.store import Store
 from ops import keys, notify
-from ops.connect import connect
+from ops.connect import UNAVAILABLE, connect
 from ops.events import Event
 from ops.log import configure
 from ops.settings import BadSettings, Settings
@@ -34,6 +35,8 @@ VISIBILITY_TIMEOUT_S = 600
 MOST_CONNECTIONS = 2_000
 #: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
 PROCESS_START_S = 60
+#: Seconds for which the wish for bells stands; a dispatcher that begins later rings anyway.
+RING_AGAIN_S = 60
 
 T = TypeVar("T")
 
@@ -173,6 +176,20 @@ def _prepare_store(**_: object) -> None:
 def _say_ready(**_: object) -> None:
     log.info(Event.PART_READY)
     notify.ready()
+
+
+@signals.worker_ready.connect
+def _ask_for_bells(**_: object) -> None:
+    """
+    Have every bell rung again that nobody has answered.
+
+    Redis hands a message over before the worker that asked for it has it: one that is killed
+    takes along what it was just given. Who starts cannot know whether there was such a one.
+    """
+    if keys.QUEUE_EXAM not in app.amqp.queues.consume_from:
+        return
+    with suppress(*UNAVAILABLE):  # then the dispatcher rings by itself, seconds later
+        redis_client().set(keys.RING_AGAIN, "1", ex=RING_AGAIN_S)
 
 
 @signals.worker_shutting_down.connect

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,20 @@ def test_killed_part(stack: Stack, part: str) -> None:
     [line] = wait_until(lambda: stack.lines("part_exited", part=part), saying="it is said")
     assert "SIGKILL" == line["status"]
     wait_until(lambda: stack.pid(part) != old, timeout_s=20, saying="there is a new one")
+
+
+def test_worker_asks_for_bells(stack: Stack) -> None:
+    """An exam worker that starts has all bells rung again: one may have been taken along."""
+    dispatcher = stack.pid("dispatcher")
+    os.kill(dispatcher, signal.SIGSTOP)
+    try:
+        os.kill(stack.pid("worker-exam"), signal.SIGKILL)
+        asked = partial(stack.redis().exists, keys.RING_AGAIN)
+        wait_until(asked, timeout_s=20, saying="the new one asks")
+    finally:
+        os.kill(dispatcher, signal.SIGCONT)
+
+    wait_until(lambda: not asked(), saying="the dispatcher has heard it")
 
 
 def test_killed_while_applying(stack: Stack) -> None:

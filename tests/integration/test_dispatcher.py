@@ -397,3 +397,18 @@ def test_disk_away(client: Client, app: Celery, server: Settings, tmp_path: Path
     dispatcher.turn()
 
     assert client.exists(keys.inbox("a"))
+
+
+def test_rings_again(client: Client, app: Celery, server: Settings) -> None:
+    """An exam worker that starts gets every bell again at once, whatever became of the first."""
+    dispatcher = active(client, app, server)
+    push(client, {"pk": "a"})
+    dispatcher.turn()
+    dispatcher.look_after()
+    client.delete(EXAM_QUEUE)  # a worker that was killed took it along
+
+    client.set(keys.RING_AGAIN, "1")
+    dispatcher.look_after()
+
+    assert [["a"]] == [args[0] for args, _, _ in bells(client)]
+    assert not client.exists(keys.RING_AGAIN)

@@ -188,7 +188,7 @@ def test_crashed_part_starts_again(tmp_path: Path) -> None:
     with stack(tmp_path, [part("worker", CRASHING)]) as up:
         exits = [up.read_until(lambda line: line["event"] == "part_exited") for _ in range(3)]
 
-        assert [line["restart_in_s"] for line in exits] == [0.5, 1, 2]
+        assert [line["restart_in_s"] for line in exits] == [0.2, 0.4, 0.8]
         assert {line["status"] for line in exits} == {"SIGKILL"}
         assert up.end(signal.SIGTERM) == 0
 

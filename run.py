@@ -6,7 +6,7 @@ Run Invigil on a machine that has Python 3.11 or newer and nothing else.
     python3 run.py COMMAND ...    any other command of invigil, such as `config` or `send --help`
 
     python3 run.py test                         tests on this Python, a first boot, style, types
-    python3 run.py test --matrix                the same on every Python found here
+    python3 run.py test --matrix                the same on every Python found here, and chaos
     python3 run.py test -- tests/unit -k codec  only pytest, with these arguments
     python3 run.py test -e lint                 anything else goes to tox as it stands
 
@@ -96,11 +96,14 @@ def chosen_envs(
     Name the tox environments; arguments for pytest leave out those that run no pytest.
 
     Every Python with the first server, and the running one with each: what a server does is the
-    same for all of them, and each environment takes minutes.
+    same for all of them, and each environment takes minutes. A system is broken once, at the end.
     """
     with_pytest = [f"py3{minor}-{servers[0]}" for minor in minors]
     with_pytest += [f"py3{running}-{server}" for server in servers[1:]]
-    return with_pytest if "--" in args else [*with_pytest, "runtime", "lint", "type"]
+    if "--" in args:
+        return with_pytest
+    broken = ["chaos"] if "--matrix" in args else []
+    return [*with_pytest, "runtime", *broken, "lint", "type"]
 
 
 def interpreters(minors: "Iterable[int]") -> "dict[int, str]":

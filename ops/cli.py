@@ -17,6 +17,9 @@ from ops.settings import BadSettings, Settings, variable
 
 #: Help of an option whose default is a setting per queue.
 AUTOSCALE = "Most and fewest tasks at once. [INVIGIL_EXAM_AUTOSCALE and so on; see `config`]"
+CHAOS_RATE = "Commands per second."
+CHAOS_EVERY = "Seconds between two faults, on average; 0: none."
+CHAOS_FOLDER = "Keep ledger, logs and data here. [default: a temporary one, kept if it fails]"
 EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 
@@ -175,6 +178,37 @@ def send(
         click.echo(f"invigil send: Redis at {shown} does not take it: {error}", err=True)
         click.echo("Is `invigil up` running, or REDIS_URL set to the right server?", err=True)
         _exit(EXIT_FAILED)
+
+
+@main.command()
+@click.option("--minutes", type=click.FloatRange(0.05, 24 * 60), default=1, show_default=True)
+@click.option("--rate", type=click.FloatRange(1), default=60, show_default=True, help=CHAOS_RATE)
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides who does what.")
+@click.option("--every", type=click.FloatRange(0), default=4, show_default=True, help=CHAOS_EVERY)
+@click.option("--folder", type=click.Path(path_type=Path), help=CHAOS_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="The scorecard as one JSON object.")
+def chaos(
+    minutes: float, rate: float, seed: int, every: float, folder: Path | None, *, as_json: bool
+) -> None:
+    """
+    Break a private system while it works, and prove that nothing was lost.
+
+    Starts a system of its own beside any other (port, Redis and data are its own), sends exams and
+    echoes over HTTP and XADD, most results within 300 ms of their deadlines, and meanwhile kills
+    and freezes parts of it: pool processes, workers, dispatchers, gateway, Redis, all at once.
+    Then it compares what was acknowledged with the files, the logs and the dead letters, by rules
+    of its own. Exit code 0: every promise was kept; 1: one was broken, or it did not start.
+
+    \b
+    invigil chaos
+    invigil chaos --minutes 15 --rate 150 --every 3
+    invigil chaos --every 0      (break nothing: how late is `absent` without faults?)
+    """
+    from ops.chaos import command
+
+    _exit(
+        command.run_chaos(minutes, rate, seed=seed, every_s=every, folder=folder, as_json=as_json)
+    )
 
 
 def _become(argv: list[str], *, part: str) -> None:

@@ -1,0 +1,1 @@
+"""Chaos: break a private system while it works, and judge what became of what it acknowledged."""

@@ -16,13 +16,14 @@ import pytest
 
 #: Runs the stages in argv[1] as `up` does: {"name": ..., "code": ..., and fields of Part}.
 DRIVER = """
-import asyncio, json, os, sys
+import asyncio, json, os, signal, sys
 from pathlib import Path
 from ops import log, output
 from ops.part import Part
 from ops.settings import Settings
 from ops.supervisor import Supervisor
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it: nohup(1)
 settings = Settings.read(data=os.getcwd(), log_format="json")
 log.configure(settings, part="up")
 stages = [

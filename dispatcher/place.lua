@@ -2,11 +2,12 @@
 -- hand echoes over to the slow queue's consumer.
 --
 -- The ingress time is fixed here: the entry id's milliseconds, unless a producer forged them into
--- the future; then this moment. An entry that is placed already keeps its time, and one that was
+-- the future; then this moment. An entry that was a dead letter keeps the time of its first arrival. An entry that is placed already keeps its time, and one that was
 -- acknowledged meanwhile is not placed again.
 --
 -- KEYS  1 lease, 2 commands, 3 in hand
---       4... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
+--       4 replays    hash entry id -> ingress time in ms, of entries that were dead letters
+--       5... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
 -- ARGV  1 token, 2 group, 3 consumer of echoes, then for each inbox: entry id, letter; then the
 --       entry id of each echo
 -- Returns -1 when the lease is lost, else the number of letters placed.
@@ -17,17 +18,20 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local placed = 0
-for i = 4, #KEYS do
-  local entry, letter = ARGV[2 * i - 4], ARGV[2 * i - 3]
+for i = 5, #KEYS do
+  local entry, letter = ARGV[2 * i - 6], ARGV[2 * i - 5]
   if #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
-    local at = math.min(tonumber(string.match(entry, '^%d+')), now)
+    local came = redis.call('HGET', KEYS[4], entry) or string.match(entry, '^%d+')
+    local at = math.min(tonumber(came), now)
     local value = string.format('%.0f', at) .. ' ' .. letter
     placed = placed + redis.call('HSETNX', KEYS[i], entry, value)
   end
+  redis.call('HDEL', KEYS[4], entry)
 end
-local first_echo = 2 * #KEYS - 2
+local first_echo = 2 * #KEYS - 4
 if #ARGV >= first_echo then
   local echoes = {unpack(ARGV, first_echo)}
+  redis.call('HDEL', KEYS[4], unpack(echoes))
   echoes[#echoes + 1] = 'JUSTID'
   redis.call('XCLAIM', KEYS[2], ARGV[2], ARGV[3], 0, unpack(echoes))
 end

@@ -104,7 +104,7 @@ class Stream:
         """
         inboxes = [keys.inbox(letter.pk) for letter in letters]
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
-        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, *inboxes]
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.REPLAYS, *inboxes]
         arguments = [self._token, keys.GROUP, keys.SLOW_CONSUMER, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost

@@ -211,6 +211,15 @@ def chaos(
     )
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dead(arguments: tuple[str, ...]) -> None:
+    """Look at commands set aside for people, put them back, give them up."""
+    from ops.dead_cli import group
+
+    group.main(list(arguments), prog_name="invigil dead")
+
+
 def _become(argv: list[str], *, part: str) -> None:
     """Turn this process into another program; signals and exit code are its own from here on."""
     os.environ.setdefault("INVIGIL_PART", part)

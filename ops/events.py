@@ -17,6 +17,10 @@ class Event(StrEnum):
     DISPATCHED = "dispatched"
     #: dispatcher or worker: an entry went to the dead letters, with its reason
     BURIED = "buried"
+    #: `invigil dead`: a person put a dead letter back; carries who, why, and both ids
+    REPLAYED = "replayed"
+    #: `invigil dead`: a person gave a dead letter up; carries who, why, and all of it
+    DISCARDED = "discarded"
     #: worker: a command's effect is on disk: it did what it asked for
     APPLIED = "applied"
     #: worker: the same command came again; recorded, without effect

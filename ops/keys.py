@@ -13,6 +13,9 @@ CONSUMER = "dispatcher"
 SLOW_CONSUMER = "slow"
 #: Stream of entries set aside for people, with the reason.
 DEAD = "invigil:dead"
+#: Hash entry id -> ingress time in milliseconds, of dead letters that were put back,
+#: until their entry is placed or buried again.
+REPLAYS = "invigil:replays"
 #: Stream of what changed, bounded.
 EVENTS = "invigil:events"
 #: Sorted set pk -> deadline in milliseconds, on Redis' clock.

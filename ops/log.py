@@ -51,12 +51,13 @@ class WholeLines(logging.Handler):
         super().close()
 
 
-def configure(settings: Settings, *, part: str) -> None:
+def configure(settings: Settings, *, part: str, is_quiet: bool = False) -> None:
     """
     Send every record of this process, ours and the libraries', through structlog.
 
     Args:
         settings: Level, format of standard output, and the folder of the files.
+        is_quiet: Whether to write to the file alone.
         part: Name of the process' part, in each line and of its file ``<data>/logs/<part>.jsonl``.
 
     Raises:
@@ -78,7 +79,7 @@ def configure(settings: Settings, *, part: str) -> None:
     is_json = not is_console(settings)
     console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people(part)]))
 
-    _route([file, console], level=settings.log_level.upper())
+    _route([file] if is_quiet else [file, console], level=settings.log_level.upper())
 
 
 def is_console(settings: Settings) -> bool:

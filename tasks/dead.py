@@ -1,4 +1,4 @@
-"""Dead: set an entry aside for people."""
+"""Dead: set an entry aside for people, and do as they decide."""
 
 from importlib.resources import files
 
@@ -7,6 +7,7 @@ from redis import Redis
 from ops import keys
 
 _BURY = files("tasks").joinpath("bury.lua").read_text()
+_REPLAY = files("tasks").joinpath("replay.lua").read_text()
 
 
 def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None, error: str = "") -> bool:
@@ -22,6 +23,26 @@ def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None, error:
     Returns:
         Whether it was buried by this call.
     """
-    names = [keys.COMMANDS, keys.DEAD, *([keys.inbox(pk)] if pk else [])]
+    names = [keys.COMMANDS, keys.DEAD, keys.REPLAYS, *([keys.inbox(pk)] if pk else [])]
     arguments = [keys.GROUP, entry, reason, *([error] if error else [])]
     return bool(redis.register_script(_BURY)(keys=names, args=arguments))
+
+
+def replay(redis: Redis, letter_id: str) -> str | None:
+    """
+    Put a dead letter back onto the stream: unchanged, under its command's id, and judged by the
+    time at which it first came in.
+
+    One step, and done once: a letter that is gone is left alone.
+
+    Returns:
+        The new entry's id; None when the letter is gone, or holds no fields.
+    """
+    names = [keys.DEAD, keys.COMMANDS, keys.REPLAYS]
+    entry = redis.register_script(_REPLAY)(keys=names, args=[letter_id])
+    return entry.decode() if entry else None
+
+
+def discard(redis: Redis, letter_id: str) -> bool:
+    """Remove a dead letter; False when it is gone already."""
+    return bool(redis.xdel(keys.DEAD, letter_id))

@@ -1,0 +1,272 @@
+"""Dead letters: found, put back with the time at which they came, given up."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from support.client import Client
+
+from dispatcher import lease
+from dispatcher.turns import Dispatcher
+from filestore.document import to_document
+from filestore.store import Store
+from ops import keys
+from ops.settings import Settings
+from tasks import dead
+from tasks.app import KEY_PREFIX, broker_url
+from tasks.exam import Desk, answer
+
+LETTER = {"type": "exam.finish", "data": '{"pk":"a","status":"pass"}'}
+
+
+@pytest.fixture
+def dispatcher(client: Client, server: Settings) -> Iterator[Dispatcher]:
+    """The active dispatcher."""
+    with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        assert lease.take(client, token="mine")
+        stop = threading.Event()
+        one = Dispatcher(
+            client, app=app, settings=server, token="mine", stop=stop, on_turn=lambda: None
+        )
+        one._stream.ensure_group()
+        yield one
+
+
+class Desks:
+    """What a test works with: turns of the dispatcher, answers of a worker."""
+
+    def __init__(self, client: Client, dispatcher: Dispatcher, store: Store) -> None:
+        self.client = client
+        self.dispatcher = dispatcher
+        self.store = store
+
+    def push(self, type_name: str, entry: str = "*", **data: object) -> str:
+        """Push a command."""
+        fields = {"type": type_name, "data": json.dumps(data)}
+        return str(self.client.xadd(keys.COMMANDS, fields, id=entry), "ascii")
+
+    def dispatch(self) -> None:
+        """Read what is new, and place it."""
+        lease.take(self.client, token="mine")
+        self.dispatcher.turn()
+
+    def apply(self, pk: str = "a") -> None:
+        """Answer the bell."""
+        desk = Desk(redis=self.client, store=self.store, orphan_after_s=300, most_attempts=5)
+        answer(pk, desk)
+
+    def document(self, pk: str = "a") -> dict[str, Any]:
+        """Read the exam's file."""
+        exam = self.store.load(pk)
+        assert exam
+        return to_document(exam)
+
+    def bury(self, entry: str, pk: str | None = "a") -> str:
+        """Set an entry aside as if it had failed too often; return the letter's id."""
+        assert dead.bury(self.client, entry=entry, reason="failed 5 times", pk=pk)
+        return str(self.client.xrevrange(keys.DEAD, count=1)[0][0], "ascii")
+
+
+@pytest.fixture
+def desks(client: Client, dispatcher: Dispatcher, store: Store) -> Desks:
+    """All of it."""
+    return Desks(client, dispatcher, store)
+
+
+def run(server: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``invigil dead``."""
+    env = {**os.environ, "REDIS_URL": server.redis, "INVIGIL_DATA": str(folder)}
+    argv = [sys.executable, "-m", "ops.cli", "dead", *arguments]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=30, check=False)
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """Lines of the tool's log."""
+    return list(map(json.loads, (folder / "logs/dead.jsonl").read_text().splitlines()))
+
+
+def absent_with_a_dead_result(desks: Desks) -> tuple[str, str]:
+    """
+    Make an exam that was marked absent although a result had come in time: it was buried.
+
+    Returns the result's entry, and the letter.
+    """
+    now_ms = desks.client.time()[0] * 1000 - 60_000
+    desks.push("exam.start", f"{now_ms}-0", pk="a", duration=5)
+    result = desks.push("exam.finish", f"{now_ms + 5_000}-0", pk="a", status="pass")
+    desks.dispatch()
+    letter = desks.bury(result)
+    desks.apply()
+    desks.dispatch()
+    desks.dispatch()
+    desks.apply()
+    assert "absent" == desks.document()["status"]
+    return result, letter
+
+
+def test_replay_counts_as_it_came(desks: Desks, server: Settings, tmp_path: Path) -> None:
+    """A result that came in time and was buried corrects the exam when it is put back."""
+    entry, letter = absent_with_a_dead_result(desks)
+
+    done = run(server, tmp_path, "replay", letter, "--reason", "fixed", "--by", "ann")
+    desks.dispatch()
+    desks.apply()
+
+    assert (0, "1 replayed\n") == (done.returncode, done.stdout)
+    document = desks.document()
+    assert "pass" == document["status"]
+    record = document["history"][-1]
+    assert ("corrected", entry) == (record["verdict"], record["command"])
+    assert document["deadline"] == record["at"]
+    [line] = logged(tmp_path)
+    said = [line[name] for name in ("event", "by", "why", "entry", "new_entry", "pk")]
+    assert ["replayed", "ann", "fixed", entry, record["entry"], "a"] == said
+    assert 0 == desks.client.xlen(keys.DEAD)
+    assert not desks.client.exists(keys.REPLAYS)
+
+
+def test_replay_happens_once(desks: Desks, client: Client) -> None:
+    """A letter that is put back is gone; its entry, buried again, keeps its first time."""
+    entry, letter = absent_with_a_dead_result(desks)
+    new = dead.replay(client, letter)
+
+    assert None is dead.replay(client, letter)
+
+    assert new
+    desks.dispatch()
+    again = desks.bury(new)
+    [(_, fields)] = client.xrange(keys.DEAD, again, again)
+    assert entry.partition("-")[0] == fields[b"at"].decode()
+    assert entry == fields[b"field:id"].decode()
+
+
+def test_buried_before_it_was_placed(desks: Desks, client: Client) -> None:
+    """What was dead, and is buried at the dispatcher's door, keeps its time and leaves no key."""
+    entry = desks.push("no.such.type", "1000-0")
+    desks.dispatch()
+    [(letter, _)] = client.xrange(keys.DEAD)
+
+    dead.replay(client, letter.decode())
+    desks.dispatch()
+
+    [(_, fields)] = client.xrange(keys.DEAD)
+    assert (b"1000", entry.encode()) == (fields[b"at"], fields[b"field:id"])
+    assert not client.exists(keys.REPLAYS)
+
+
+def test_echo_comes_back(desks: Desks, client: Client) -> None:
+    """An echo that is put back leaves no key behind either."""
+    entry = desks.push("echo", text="hi")
+    desks.dispatch()
+    letter = desks.bury(entry, pk=None)
+
+    assert dead.replay(client, letter)
+    desks.dispatch()
+
+    assert not client.exists(keys.REPLAYS)
+    assert 1 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+
+def test_nobody_can_claim_a_time(desks: Desks, client: Client) -> None:
+    """Fields that look like ours, in an entry or a letter, move no command into the past."""
+    forged = {**LETTER, "at": "1000", "entry": "1000-0", "field:at": "1000"}
+    desks.push("exam.start", pk="a", duration=1)
+    entry = str(client.xadd(keys.COMMANDS, forged), "ascii")
+    desks.dispatch()
+    letter = desks.bury(entry)
+
+    dead.replay(client, letter)
+    desks.dispatch()
+
+    [text] = [text for text in client.hvals(keys.inbox("a")) if b"exam.finish" in text]
+    assert entry.partition("-")[0] == text.decode().partition(" ")[0]
+
+
+def test_list_and_show(desks: Desks, server: Settings, tmp_path: Path) -> None:
+    """A letter is found by exam, type and reason; hostile text does not reach the terminal."""
+    hostile = {"type": "\x1b[2J", "data": "\n"}
+    desks.client.xadd(keys.COMMANDS, hostile)
+    entry = desks.push("exam.finish", pk="a", status="pass")
+    desks.dispatch()
+    letter = desks.bury(entry)
+
+    listed = run(server, tmp_path, "list")
+    assert 2 == len(listed.stdout.splitlines())
+    assert "\x1b" not in listed.stdout
+    for chosen in (["--pk", "a"], ["--type", "exam.finish"], ["--matching", "FAILED 5"]):
+        [line] = run(server, tmp_path, "list", *chosen).stdout.splitlines()
+        assert line.startswith(letter)
+    [text] = run(server, tmp_path, "list", "--limit", "1", "--json").stdout.splitlines()
+    assert {"type": "exam.finish", "data": '{"pk": "a", "status": "pass"}'} == json.loads(text)[
+        "fields"
+    ]
+    assert f"entry: {entry}" in run(server, tmp_path, "show", letter).stdout
+    assert 1 == run(server, tmp_path, "show", "1-0").returncode
+
+
+def test_not_replayed(desks: Desks, server: Settings, tmp_path: Path) -> None:
+    """What is no command stays where it is, and is said; the others go."""
+    desks.push("no.such.type")
+    entry = desks.push("exam.start", pk="a")
+    desks.dispatch()
+    desks.bury(entry)
+
+    done = run(server, tmp_path, "replay", "--all", "--reason", "try")
+
+    assert (1, "1 replayed\n") == (done.returncode, done.stdout)
+    assert "no.such.type" in done.stderr
+    assert 1 == desks.client.xlen(keys.DEAD)
+
+
+def test_discard(desks: Desks, server: Settings, tmp_path: Path) -> None:
+    """A letter given up is gone, and the log has all of it."""
+    desks.push("no.such.type", pk="a")
+    desks.dispatch()
+
+    dry = run(server, tmp_path, "discard", "--all", "--dry-run")
+    assert 1 == desks.client.xlen(keys.DEAD)
+    done = run(server, tmp_path, "discard", "--pk", "a", "--reason", "a scanner's")
+
+    assert dry.stdout.endswith("1 would be discarded\n")
+    assert (0, "1 discarded\n") == (done.returncode, done.stdout)
+    assert 0 == desks.client.xlen(keys.DEAD)
+    [line] = logged(tmp_path)
+    assert {"type": "no.such.type", "data": '{"pk": "a"}'} == line["fields"]
+    assert ("discarded", "a scanner's") == (line["event"], line["why"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay", "--reason", "why"], "--all"),
+        (["replay", "--all"], "--reason"),
+        (["discard", "--all", "--reason", " "], "--reason"),
+    ],
+)
+def test_misused(
+    client: Client, server: Settings, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """Nothing is done without a choice and a reason."""
+    done = run(server, tmp_path, *arguments)
+
+    assert 2 == done.returncode
+    assert said in done.stderr
+
+
+def test_redis_away(server: Settings, tmp_path: Path) -> None:
+    """A server that does not answer is named in one line."""
+    away = server.model_copy(update={"redis_url": "redis://127.0.0.1:1"})
+
+    done = run(away, tmp_path, "list")
+
+    assert 1 == done.returncode
+    assert "redis://127.0.0.1:1 does not answer" in done.stderr
+    assert "Traceback" not in done.stderr

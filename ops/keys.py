@@ -23,6 +23,8 @@ COUNTS = "invigil:counts"
 LEASE = "invigil:lease:dispatcher"
 #: String: set while the dispatcher holds entries that it read and has not placed yet.
 IN_HAND = "invigil:in-hand"
+#: A key that is never there: what is asked about it is asked without effect.
+NOWHERE = "invigil:nowhere"
 
 #: Celery queues.
 QUEUE_EXAM = "exam"

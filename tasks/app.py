@@ -15,7 +15,7 @@ from kombu.entity import Exchange, Queue
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, notify
+from ops import keys, notify, outage
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
@@ -34,6 +34,8 @@ VISIBILITY_TIMEOUT_S = 600
 MOST_CONNECTIONS = 2_000
 #: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
 PROCESS_START_S = 60
+#: Seconds between two tries to prepare a store whose disk was away when the worker started.
+PREPARE_EVERY_S = 3.0
 
 T = TypeVar("T")
 
@@ -159,13 +161,26 @@ def _configure_once() -> None:
 @signals.worker_init.connect
 def _prepare_store(**_: object) -> None:
     log.info(Event.PART_STARTING, settings=settings.shown())
+    _prepare()
+
+
+def _prepare() -> None:
     try:
         swept = store().prepare()
-    except OSError as error:  # the store makes its folders when the disk is there
-        log.warning(Event.UNAVAILABLE, error=str(error))
-    else:
-        if swept:
-            log.info(Event.LEFTOVERS_SWEPT, files=swept)
+    except OSError as error:
+        outage.DISK.went_on(error)
+        return
+    outage.DISK.ended()
+    if swept:
+        log.info(Event.LEFTOVERS_SWEPT, files=swept)
+
+
+@signals.worker_ready.connect
+def _prepare_again(sender: Any, **_: object) -> None:
+    """Try again while the disk is away, on the worker's own timer; the tasks need not wait."""
+    if outage.DISK.is_away:
+        _prepare()
+        sender.timer.call_after(PREPARE_EVERY_S, _prepare_again, (sender,))
 
 
 @signals.beat_init.connect

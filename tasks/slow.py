@@ -7,8 +7,8 @@ import structlog
 from celery import Task
 from redis import Redis
 
-from ops import keys
-from ops.connect import UNAVAILABLE
+from ops import keys, outage
+from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
 from tasks.app import ECHO_TASK, app, redis_client
@@ -56,10 +56,13 @@ def echo(
         print(f"echo: {printable(text)}", flush=True)  # noqa: T201 - what was asked for
         bound.info(Event.ECHO_PRINTED, text=text)
         settle(redis, claim)
+        outage.REDIS.ended()
     except ClaimLost:
         bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")
-    except UNAVAILABLE as error:
-        bound.warning(Event.UNAVAILABLE, error=str(error))
+    except Exception as error:
+        if not is_away(error):
+            raise
+        outage.REDIS.went_on(error)
 
 
 def take(redis: Redis, claim: Claim) -> bool:

@@ -11,9 +11,8 @@ from redis import Redis
 
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
-from dispatcher.outage import Outage
 from dispatcher.turns import Dispatcher
-from ops import notify
+from ops import notify, outage
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
@@ -43,7 +42,6 @@ def run(settings: Settings, *, part: str = "dispatcher") -> int:
 
 def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading.Event) -> None:
     """Be the active dispatcher whenever the lease can be had; wait out a Redis that is away."""
-    outage = Outage()
     is_ready = False
     while not stop.is_set():
         try:
@@ -53,20 +51,18 @@ def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading
                 notify.ready()
                 is_ready = True
             if has_lease:
-                _serve(client, settings=settings, token=token, stop=stop, outage=outage)
+                _serve(client, settings=settings, token=token, stop=stop)
             else:
-                outage.ended()
+                outage.REDIS.ended()
                 stop.wait(STAND_BY_S)
         except LeaseLost:
             log.warning(Event.LEASE_LOST)
         except AWAY as error:
-            stop.wait(outage.went_on(error))
+            stop.wait(outage.REDIS.went_on(error))
 
 
-def _serve(
-    client: Redis, *, settings: Settings, token: str, stop: threading.Event, outage: Outage
-) -> None:
-    if not outage.is_away:
+def _serve(client: Redis, *, settings: Settings, token: str, stop: threading.Event) -> None:
+    if not outage.REDIS.is_away:
         log.info(Event.LEASE_TAKEN)
     dispatcher = Dispatcher(
         client,
@@ -74,7 +70,7 @@ def _serve(
         settings=settings,
         token=token,
         stop=stop,
-        on_turn=outage.ended,
+        on_turn=outage.REDIS.ended,
     )
     dispatcher.serve()
     log.info(Event.PART_STOPPING)

@@ -9,7 +9,8 @@ import redis.exceptions
 from redis import Redis
 
 from dispatcher.lease import LEASE_MS, LeaseLost
-from ops import keys
+from ops import keys, outage
+from ops.connect import GREATEST_ID
 from tasks.app import KEY_PREFIX
 from tasks.inbox import Letter, encode
 
@@ -26,6 +27,10 @@ LONGEST_IDLE_MS = 60_000
 #: Pending entries looked at in one round trip when searching for idle ones, and round trips.
 PENDING_COUNT = 1_000
 PENDING_PAGES = 20
+NO_MORE_IDS = (
+    f"{keys.COMMANDS} has an entry with the greatest id there is, so it takes no more: docs/"
+    "architecture.md says, under Known limits, how to make it anew"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Stream:
                 raise
         named = {group["name"]: group for group in self._redis.xinfo_groups(keys.COMMANDS)}
         self._last = named[keys.GROUP.encode()]["last-delivered-id"]
+        newest: Any = self._redis.xinfo_stream(keys.COMMANDS)
+        _note_ids(newest["last-generated-id"].decode())
 
     def read_new(self) -> list[Entry] | None:
         """
@@ -152,6 +159,7 @@ class Stream:
         entries = _entries(self._read(keys=names, args=arguments))
         if after == ">" and entries:
             self._last = entries[-1].id
+            _note_ids(entries[-1].id)
         return entries
 
 
@@ -159,6 +167,14 @@ def is_stale(idle_ms: int, deliveries: int) -> bool:
     """Whether an entry was left alone for long enough: twice as long after each delivery."""
     doubled: int = IDLE_MS << min(max(deliveries - 1, 0), 10)
     return idle_ms >= min(doubled, LONGEST_IDLE_MS)
+
+
+def _note_ids(newest: str) -> None:
+    """Say once that the stream takes no more entries; nothing else would, until one is due."""
+    if newest == GREATEST_ID:
+        outage.STREAM.went_on(redis.exceptions.ResponseError(NO_MORE_IDS))
+    else:
+        outage.STREAM.ended()
 
 
 def _entries(reply: Sequence[Any]) -> list[Entry] | None:

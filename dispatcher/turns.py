@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+import redis.exceptions
 import structlog
 from celery import Celery
 from redis import Redis
@@ -17,7 +18,8 @@ from dispatcher.sweep import sweep
 from filestore.store import Store
 from ingest.commands import Command, Echo, decode
 from ingest.faults import InvalidCommand
-from ops import keys
+from ops import keys, outage
+from ops.connect import is_exhausted
 from ops.events import Event
 from ops.settings import Settings
 from tasks import dead
@@ -137,14 +139,22 @@ class Dispatcher:
                 deadline_ms = exam.standing.deadline_ms
                 log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
         except OSError as error:  # the disk is away: the stream goes on without it
-            log.warning(Event.UNAVAILABLE, error=str(error))
+            outage.DISK.went_on(error)
+        else:
+            outage.DISK.ended()
         removed = self._stream.trim(retention_s=self._settings.stream_retention)
         if removed:
             log.info(Event.TRIMMED, entries=removed)
 
     def fire(self) -> int:
         """Turn due deadlines into commands; return the milliseconds until the next one."""
-        promotion = promote(self._redis)
+        try:
+            promotion = promote(self._redis)
+        except redis.exceptions.ResponseError as error:
+            if not is_exhausted(error):
+                raise
+            outage.STREAM.went_on(error)  # what is on the stream goes on; deadlines wait
+            return WAIT_MS
         for fired in promotion.fired:
             log.info(
                 Event.DEADLINE_FIRED,

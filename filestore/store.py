@@ -62,8 +62,18 @@ class Store:
         return self._root / sha256(pk.encode()).hexdigest()[:2] / f"{pk}.json"
 
     def exists(self, pk: str) -> bool:
-        """Whether the exam has been started."""
-        return self.path(pk).exists()
+        """
+        Whether the exam has been started.
+
+        Raises:
+            OSError: The disk does not say. Not False, as from `Path.exists`: a result that was in
+                time would be turned away.
+        """
+        try:
+            self.path(pk).stat()
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, pk: str) -> bytes | None:
         """Read the document as it lies on disk; None when there is no such exam."""

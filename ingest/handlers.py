@@ -1,6 +1,5 @@
 """Handlers: one short function per route, from a request to an answer or a refusal."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 
@@ -12,11 +11,11 @@ from filestore.store import Store
 from ingest import ids
 from ingest.bodies import JSON_TYPE, read_object
 from ingest.commands import Command, Data, parse
+from ingest.disk import look
 from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
-from ingest.producer import Producer, Unavailable, answering
-from ops import keys
+from ingest.producer import Producer, Unavailable, answering, takes_commands
 from ops.events import Event
 
 #: Seconds that a readiness probe waits for Redis: most probes give up after one.
@@ -54,7 +53,7 @@ class Handlers:
     async def show_exam(self, request: web.Request) -> web.Response:
         """``GET /exams/{pk}``: the document as it lies on disk."""
         pk = _pk(request)
-        document = await asyncio.to_thread(self._store.read, pk)
+        document = await look(self._store.read, pk)
         if document is None:
             seen = f"exam {pk} is not on disk: its start was never sent, or is still on its way"
             raise Refusal(_unknown(seen))
@@ -72,14 +71,11 @@ class Handlers:
         """``GET /readyz``: commands can be taken. A dispatcher's absence delays them, no more."""
         try:
             async with answering(limit_s=READY_LIMIT_S):
-                pipeline = self._redis.pipeline(transaction=False)
-                pipeline.ping()
-                pipeline.exists(keys.LEASE)
-                _, lease = await pipeline.execute()
+                has_dispatcher = await takes_commands(self._redis)
         except Unavailable as error:
             away = {"redis": "away", "dispatcher": "unknown"}
             raise Refusal(problem(Name.UNAVAILABLE, "no command can be taken", **away)) from error
-        dispatcher = "active" if lease else "none"
+        dispatcher = "active" if has_dispatcher else "none"
         return answer({"status": "ready", "redis": "ready", "dispatcher": dispatcher})
 
     async def _accept(self, data: Data, *, pk: str | None) -> web.Response:

@@ -6,6 +6,7 @@ import redis.asyncio
 import redis.exceptions
 
 from filestore.store import Store
+from ingest.disk import look
 from ingest.producer import answering
 from ops import keys
 from ops.lag import has_unread
@@ -25,13 +26,13 @@ async def is_unknown(client: "redis.asyncio.Redis", store: Store, pk: str) -> bo
         False also when there is no proof within a second: the result is judged where it arrives.
 
     Raises:
-        Unavailable: Redis does not answer.
+        Unavailable: Redis or the disk does not answer.
     """
-    if await asyncio.to_thread(store.exists, pk):
+    if await look(store.exists, pk):
         return False
     for _ in range(LOOKS):
         may_start = await _may_start(client, pk)
-        if await asyncio.to_thread(store.exists, pk):
+        if await look(store.exists, pk):
             return False
         if not may_start:
             return True

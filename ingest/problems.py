@@ -10,7 +10,7 @@ from ingest.faults import Fault
 
 #: Media type of a problem.
 CONTENT_TYPE = "application/problem+json"
-#: Seconds after which a client may come again while Redis is away.
+#: Seconds after which a client may come again while Redis or the disk is away.
 RETRY_AFTER_S = 2
 
 
@@ -43,7 +43,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.NOT_JSON_TYPE: (415, "The body is not declared as JSON"),
         Name.INVALID_COMMAND: (422, "The command is not valid"),
         Name.INTERNAL: (500, "Something went wrong here"),
-        Name.UNAVAILABLE: (503, "Redis is away"),
+        Name.UNAVAILABLE: (503, "What is needed for this is away"),
     }
 )
 #: Which problem a status of the web framework's own is.

@@ -9,18 +9,34 @@ import redis.asyncio
 import redis.exceptions
 
 from ingest.commands import Command, encode
-from ops import keys
-from ops.connect import is_away
+from ops import keys, outage
+from ops.connect import EXHAUSTED, GREATEST_ID, is_away, is_exhausted
 
 #: Seconds that anyone waits for Redis before saying that it is away. A server that restarts needs
 #: less; a person in front of a spinning page gives up a little later.
 ANSWER_LIMIT_S = 3.0
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
+#: What a client is told when Redis is away, and when it takes no entry until a person acts.
+UNKNOWN = "whether the command was taken is not known; send it again"
+NO_MORE_IDS = (
+    "the command was not taken: the stream has an entry with the greatest id there is, and takes "
+    "no more until an operator has made it anew (docs/architecture.md, Known limits); then send it "
+    "again"
+)
 
 
-class Unavailable(Exception):  # noqa: N818 - says what Redis is
-    """Redis is away, full or read-only. Whether it has the entry is not known: come again."""
+class Unavailable(Exception):  # noqa: N818 - says what the world is
+    """
+    Redis is away, full or read-only; or the disk is. The request can be sent again.
+
+    Attributes:
+        advice: What the client is told: what was seen, and what to do.
+    """
+
+    def __init__(self, seen: str, *, advice: str = UNKNOWN) -> None:
+        super().__init__(seen)
+        self.advice = advice
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +55,35 @@ async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
     except redis.exceptions.RedisError as error:
         if not is_away(error):
             raise
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
+        advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
+        raise Unavailable(f"{type(error).__name__}: {error}", advice=advice) from error
+
+
+async def takes_commands(client: "redis.asyncio.Redis") -> bool:
+    """
+    Ask Redis to take an entry without giving it one: a PING is answered also by one that is full.
+
+    ``XADD ... NOMKSTREAM`` on a key that is not there goes through every check that stands before
+    a command, leaves nothing behind, and is not written to the append-only file.
+
+    Returns:
+        Whether a dispatcher is at work.
+
+    Raises:
+        redis.exceptions.RedisError: It would not take a command; or the stream takes no more.
+
+    Source: https://redis.io/docs/latest/commands/xadd/
+    """
+    pipeline = client.pipeline(transaction=False)
+    pipeline.xadd(keys.NOWHERE, {"type": "ready"}, nomkstream=True)
+    pipeline.xinfo_stream(keys.COMMANDS)
+    pipeline.exists(keys.LEASE)
+    refused, stream, lease = await pipeline.execute(raise_on_error=False)
+    if isinstance(refused, Exception):
+        raise refused
+    if isinstance(stream, dict) and stream["last-generated-id"] == GREATEST_ID.encode():
+        raise redis.exceptions.ResponseError(f"{keys.COMMANDS} has {EXHAUSTED}")
+    return bool(lease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +143,23 @@ class Producer:
             for one in batch:
                 pipeline.xadd(keys.COMMANDS, dict(one.fields.items()))
             async with answering():
-                return await pipeline.execute(raise_on_error=False)
+                answers = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # whatever it is, each of those who wait raises it
-            return [error] * len(batch)
+            answers = [error] * len(batch)
+        for answer in answers[:1]:
+            _note(answer)
+        return answers
+
+
+def _note(answer: bytes | Exception) -> None:
+    """Say once that Redis, or the stream, takes nothing, and once that it does again."""
+    if isinstance(answer, Exception) and is_exhausted(answer):
+        outage.STREAM.went_on(answer)
+    elif isinstance(answer, Unavailable) or (isinstance(answer, Exception) and is_away(answer)):
+        outage.REDIS.went_on(answer)
+    elif isinstance(answer, bytes):
+        outage.STREAM.ended()
+        outage.REDIS.ended()
 
 
 def _settle(batch: list[_Waiting], answers: list[bytes | Exception]) -> None:

@@ -38,8 +38,7 @@ def to_problem(error: Exception, *, where: str) -> Problem:
         case InvalidCommand():
             return problems.of_faults(Name.INVALID_COMMAND, error.faults)
         case Unavailable():
-            detail = "whether the command was taken is not known; send it again"
-            return problems.problem(Name.UNAVAILABLE, detail)
+            return problems.problem(Name.UNAVAILABLE, error.advice)
         case web.HTTPException():
             return problems.of_status(error.status, f"{where}: {error.reason}")
         case _:

@@ -62,8 +62,20 @@ UNAVAILABLE = (
 )
 
 
-def is_away(error: Exception) -> bool:
-    """Whether it is one of `UNAVAILABLE`, or a full disk, for which redis-py has no class."""
-    return isinstance(error, UNAVAILABLE) or (
-        isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("MISCONF")
-    )
+#: How the answers begin for which redis-py has no class: a full disk, too few replicas.
+AWAY_WORDS = ("MISCONF", "NOREPLICAS")
+#: What a stream says that has an entry with the greatest id there is: somebody forged it.
+GREATEST_ID = f"{2**64 - 1}-{2**64 - 1}"
+EXHAUSTED = "exhausted the last possible ID"
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether another try, later, can cure it, as far as Redis is concerned."""
+    if isinstance(error, UNAVAILABLE) or is_exhausted(error):
+        return True
+    return isinstance(error, redis.exceptions.ResponseError) and str(error).startswith(AWAY_WORDS)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether a stream takes no entry any more, until a person has made it anew."""
+    return isinstance(error, redis.exceptions.ResponseError) and EXHAUSTED in str(error)

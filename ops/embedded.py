@@ -62,7 +62,9 @@ def render(settings: Settings) -> str:
     Write the server's configuration; every line is known to Redis 7.0 and to Valkey 9.
 
     ``hz``: how often a second the server looks whether a blocked reader's time is over. With the
-    default of 10 the dispatcher wakes up to 100 ms after a deadline.
+    default of 10 the dispatcher wakes up to 100 ms after a deadline. ``appendfsync``: a server
+    whose disk is full answers MISCONF with ``everysec``; with ``always`` it ends, and is started
+    again until there is room.
     """
     return f"""\
 # Written by Invigil at each start.
@@ -73,7 +75,7 @@ unixsocketperm 700
 daemonize no
 logfile {_quoted(log_path(settings))}
 appendonly yes
-appendfsync everysec
+appendfsync {"always" if settings.durability == "strict" else "everysec"}
 save ""
 maxmemory-policy noeviction
 hz 100

@@ -36,8 +36,12 @@ class Event(StrEnum):
     #: dispatcher or worker: an entry, or one exam of a batch, failed for a reason that nobody
     #: expected; carries the traceback
     FAILED = "failed"
-    #: worker or dispatcher: disk or Redis is away; what waits for it is tried again
+    #: any part: `what` is away - redis, disk, mail, the stream's ids, or this part's log - and is
+    #: tried again for ever. Said once per process until it is back. For a lock that is held for too
+    #: long: once per try, with its exam's pk
     UNAVAILABLE = "unavailable"
+    #: any part: `what` was used with success again, after so many failures
+    AVAILABLE = "available"
 
     # --- deadlines --------------------------------------------------------------------------
     #: worker: an exam's deadline was set, in the step that records the start
@@ -63,8 +67,6 @@ class Event(StrEnum):
     MAIL_SENT = "mail_sent"
     #: worker: nothing to send: the digest has gone out, is going out, or a later slot has begun
     MAIL_SKIPPED = "mail_skipped"
-    #: worker: the mail server did not take the digest; it is tried again
-    MAIL_UNAVAILABLE = "mail_unavailable"
     #: worker: the digest's bookmark cannot be read; the next mail counts from the beginning
     BOOKMARK_DAMAGED = "bookmark_damaged"
 
@@ -93,10 +95,6 @@ class Event(StrEnum):
     LEASE_TAKEN = "lease_taken"
     #: dispatcher: another one is active; it stands by
     LEASE_LOST = "lease_lost"
-    #: dispatcher: Redis does not answer, or not as it should; said once, until it does
-    REDIS_UNAVAILABLE = "redis_unavailable"
-    #: dispatcher: Redis answers again, and a turn was completed
-    REDIS_AVAILABLE = "redis_available"
     #: dispatcher: the exam queue is deep enough; the backlog stays on the stream
     READING_PAUSED = "reading_paused"
     #: dispatcher: the exam queue has room again

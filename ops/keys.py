@@ -28,6 +28,8 @@ LEASE = "invigil:lease:dispatcher"
 IN_HAND = "invigil:in-hand"
 #: String: set by an exam worker that starts. Its predecessor may have died with bells in hand.
 RING_AGAIN = "invigil:ring-again"
+#: A key that is never there: what is asked about it is asked without effect.
+NOWHERE = "invigil:nowhere"
 
 #: Celery queues.
 QUEUE_EXAM = "exam"

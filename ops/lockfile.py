@@ -41,8 +41,9 @@ def take(path: Path, *, folder: Path, owner: str = "", wait_s: float = 0) -> int
 
 def sign(descriptor: int, *, pid: int) -> None:
     """Write into a lock file whom the next one finds as its owner."""
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{pid}\n".encode(), 0)
+    text = f"{pid}\n".encode()
+    os.pwrite(descriptor, text, 0)  # before it is cut: a full disk has room where one was already
+    os.ftruncate(descriptor, len(text))
 
 
 def _lock(descriptor: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from ops import outage
 from ops.settings import BadSettings, Settings
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
@@ -27,23 +28,46 @@ class WholeLines(logging.Handler):
     Append each line with one write.
 
     Several processes of one part share a file: with ``O_APPEND`` and one ``write`` per line, no
-    line is torn by another's. A full disk must not stop the work: the line is lost and the next
-    one is tried again.
+    line is torn by another's. A full disk must not stop the work: the line is lost, which is said
+    once, and the next one is tried again. What a full disk has torn ends where the next line
+    begins.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+        self._may_be_torn = True  # whoever wrote it before
         super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record* as one line."""
         try:
-            rest = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
         except Exception:  # a handler never raises: logging's contract
             self.handleError(record)
+            return
+        try:
+            self._write(line)
+        except OSError as error:
+            self._may_be_torn = True
+            outage.LOG.went_on(error)  # its line comes here too, and is lost as well
+        else:
+            outage.LOG.ended()
+
+    def _write(self, line: bytes) -> None:
+        if self._may_be_torn and self._is_torn():
+            line = b"\n" + line
+        self._may_be_torn = False
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+    def _is_torn(self) -> bool:
+        """Whether the last line has no end. Not asked each time: another may be writing one."""
+        try:
+            size = os.fstat(self._descriptor).st_size
+            return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        except OSError:  # no file to look back into, such as a pipe
+            return False
 
     def close(self) -> None:
         """Close the file."""

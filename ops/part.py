@@ -58,6 +58,7 @@ class Running:
 
         Raises:
             lockfile.InUse: When the part's lock is held by somebody else.
+            OSError: When the disk, or the machine, does not give what a process needs.
         """
         self.part = part
         self.began = time.monotonic()
@@ -77,7 +78,8 @@ class Running:
                 pass_fds=(lock,) if lock is not None else (),
             )
             if lock is not None:
-                lockfile.sign(lock, pid=self._process.pid)
+                with contextlib.suppress(OSError):  # a disk that is full; the name is for people
+                    lockfile.sign(lock, pid=self._process.pid)
         finally:
             if lock is not None:
                 os.close(lock)

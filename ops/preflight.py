@@ -4,7 +4,10 @@ import errno
 import os
 import socket
 import time
+from pathlib import Path
+from typing import Any
 
+import redis
 import redis.exceptions
 
 from ops import lockfile
@@ -17,6 +20,10 @@ GONE_LIMIT_S = 2.0
 #: Exit codes: the world is not ready, or a setting is wrong.
 NOT_NOW = 1
 BAD_SETTINGS = 2
+#: Bytes that must be free: logs, Redis' files and the folders of the exams begin with less.
+ROOM = 1 << 18
+
+STRICT = "INVIGIL_DURABILITY=strict"
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
@@ -47,8 +54,23 @@ def take_lock(settings: Settings) -> int:
     except OSError as error:
         sentence = f"INVIGIL_DATA: cannot use {folder}: {error.strerror}"
         raise Refusal(sentence, code=BAD_SETTINGS) from None
-    lockfile.sign(lock, pid=os.getpid())
+    _sign(lock, folder)
     return lock
+
+
+def _sign(lock: int, folder: Path) -> None:
+    """See that the folder has room for the first files of all parts, and say who has it."""
+    probe = folder / "up.probe"
+    try:
+        try:
+            probe.write_bytes(bytes(ROOM))
+        finally:
+            probe.unlink(missing_ok=True)
+        lockfile.sign(lock, pid=os.getpid())
+    except OSError as error:
+        os.close(lock)
+        sentence = f"INVIGIL_DATA: cannot write in {folder}: {error.strerror}"
+        raise Refusal(sentence, code=NOT_NOW) from None
 
 
 def complete(settings: Settings) -> Settings:
@@ -85,6 +107,27 @@ def _check_redis(settings: Settings) -> None:
             shown = settings.shown()["REDIS_URL"]
             sentence = f"REDIS_URL: {shown} does not answer: {error}"
             raise Refusal(sentence, code=NOT_NOW) from None
+        if settings.durability == "strict":
+            _check_durability(client)
+
+
+def _check_durability(client: redis.Redis) -> None:
+    """Ask a server of somebody else's whether it keeps what `strict` promises."""
+    wanted = {"appendonly": "yes", "appendfsync": "always"}
+    try:
+        answer: Any = client.config_get(*wanted)
+    except redis.exceptions.RedisError as error:
+        sentence = f"{STRICT}: cannot be checked, CONFIG GET is refused: {error}"
+        raise Refusal(sentence, code=BAD_SETTINGS) from None
+    seen = {_text(name): _text(value) for name, value in answer.items()}
+    if seen != wanted:
+        found = ", ".join(f"{name} {seen.get(name, 'unknown')}" for name in wanted)
+        sentence = f"{STRICT}: needs appendonly yes, appendfsync always; REDIS_URL has {found}"
+        raise Refusal(sentence, code=BAD_SETTINGS)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _check_port(host: str, port: int) -> None:

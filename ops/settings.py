@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     exam_autoscale: str = Field("4,1", description="MAX,MIN processes of the exam worker")
     mail_autoscale: str = Field("2,1", description="MAX,MIN processes of the mail worker")
     slow_autoscale: str = Field("1000,50", description="MAX,MIN greenlets of the slow worker")
+    durability: Literal["normal", "strict"] = Field(
+        "normal", description="Of Redis; strict: a command is on its disk before it is answered"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe line that is written"
     )

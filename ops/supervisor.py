@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ops import lockfile
+from ops import lockfile, outage
 from ops.events import Event
 from ops.part import Part, Running, Show
 from ops.readiness import listening
@@ -143,7 +143,10 @@ class Supervisor:
             except lockfile.InUse as error:
                 if time.monotonic() > deadline:
                     self.stop(End(1, str(error)))
-            await asyncio.sleep(lockfile.POLL_S)
+                await asyncio.sleep(lockfile.POLL_S)
+            except OSError as error:
+                await asyncio.sleep(outage.DISK.went_on(error))
+        outage.DISK.ended()
         if part.answers:
             self._watch(self._probe(self._running[part.name], part.answers))
         return self._running[part.name]

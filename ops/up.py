@@ -50,6 +50,9 @@ def run(settings: Settings) -> int:
         return _say(End(refusal.code, str(refusal)))
     except embedded.NotStarted as error:
         return _say(End(1, str(error)))
+    except OSError as error:  # before the first part: later ones wait for their disk
+        where = f"{error.filename or settings.data}"
+        return _say(End(1, f"INVIGIL_DATA: cannot use {where}: {error.strerror}"))
     finally:
         os.close(lock)
 

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+import redis.exceptions
 import structlog
 from celery import Celery, Task, signals
 from celery.platforms import SecurityWarning
@@ -16,8 +17,8 @@ from kombu.entity import Exchange, Queue
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, notify
-from ops.connect import UNAVAILABLE, connect
+from ops import keys, notify, outage
+from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
 from ops.settings import BadSettings, Settings
@@ -37,6 +38,8 @@ MOST_CONNECTIONS = 2_000
 PROCESS_START_S = 60
 #: Seconds for which the wish for bells stands; a dispatcher that begins later rings anyway.
 RING_AGAIN_S = 60
+#: Seconds between two tries to prepare a store whose disk was away when the worker started.
+PREPARE_EVERY_S = 3.0
 
 T = TypeVar("T")
 
@@ -162,13 +165,26 @@ def _configure_once() -> None:
 @signals.worker_init.connect
 def _prepare_store(**_: object) -> None:
     log.info(Event.PART_STARTING, settings=settings.shown())
+    _prepare()
+
+
+def _prepare() -> None:
     try:
         swept = store().prepare()
-    except OSError as error:  # the store makes its folders when the disk is there
-        log.warning(Event.UNAVAILABLE, error=str(error))
-    else:
-        if swept:
-            log.info(Event.LEFTOVERS_SWEPT, files=swept)
+    except OSError as error:
+        outage.DISK.went_on(error)
+        return
+    outage.DISK.ended()
+    if swept:
+        log.info(Event.LEFTOVERS_SWEPT, files=swept)
+
+
+@signals.worker_ready.connect
+def _prepare_again(sender: Any, **_: object) -> None:
+    """Try again while the disk is away, on the worker's own timer; the tasks need not wait."""
+    if outage.DISK.is_away:
+        _prepare()
+        sender.timer.call_after(PREPARE_EVERY_S, _prepare_again, (sender,))
 
 
 @signals.beat_init.connect
@@ -188,7 +204,9 @@ def _ask_for_bells(**_: object) -> None:
     """
     if keys.QUEUE_EXAM not in app.amqp.queues.consume_from:
         return
-    with suppress(*UNAVAILABLE):  # then the dispatcher rings by itself, seconds later
+    with suppress(
+        redis.exceptions.RedisError
+    ):  # then the dispatcher rings by itself, seconds later
         redis_client().set(keys.RING_AGAIN, "1", ex=RING_AGAIN_S)
 
 

@@ -11,12 +11,11 @@ from redis import Redis
 from filestore.document import Damaged
 from filestore.exam import Exam, Record, Transition, Verdict, transition
 from filestore.fact import Fact, Status, Type
-from filestore.store import Locked, Store
-from ops import keys
-from ops.connect import is_away
+from filestore.store import Store
+from ops import keys, outage
 from ops.events import Event
 from ops.lag import has_unread
-from tasks import attempts, dead, deadlines, inbox
+from tasks import attempts, dead, deadlines, inbox, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
 from tasks.changes import changes, event_fields
 
@@ -70,16 +69,11 @@ def exam(pks: list[str]) -> None:
             log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))  # noqa: TRY400 - no bug of ours
             forgive(pk, desk)
         except Exception as error:
-            if is_worlds_fault(error):
-                log.warning(Event.UNAVAILABLE, pk=pk, error=str(error))
+            if world.is_to_blame(error):
+                world.say(pk, error)
                 forgive(pk, desk)
             else:
                 log.exception(Event.FAILED, pk=pk)
-
-
-def is_worlds_fault(error: Exception) -> bool:
-    """Whether another try, later, can cure it: Redis or the disk is away, or a lock is held."""
-    return is_away(error) or isinstance(error, (OSError, Locked))
 
 
 def forgive(pk: str, desk: Desk) -> None:
@@ -97,7 +91,8 @@ def answer(pk: str, desk: Desk) -> None:
     before, each command is tried alone, so that one that fails is not in the others' way.
     """
     with desk.store.lock(pk):
-        post = inbox.read(desk.redis, pk)
+        post = inbox.read(desk.redis, pk)  # it writes: how often that was begun
+        outage.REDIS.ended()
         drop_foreign(desk.redis, pk, post.foreign)
         if not post.facts:
             attempts.end(desk.redis, pk)
@@ -117,6 +112,7 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int, is_all: bo
     outcome = transition(pk, desk.store.load(pk), facts)
     if outcome.exam and outcome.new:
         desk.store.save(outcome.exam)
+        outage.DISK.ended()
     elif outcome.exam:
         desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
     report(pk, outcome)
@@ -165,7 +161,7 @@ def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:
     except Damaged:
         raise
     except Exception as error:
-        if is_worlds_fault(error):
+        if world.is_to_blame(error):
             raise
         log.exception(Event.FAILED, **_ids(pk, fact), attempt=count)
         attempts.note_error(desk.redis, pk, fact.entry, error)

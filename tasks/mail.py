@@ -18,8 +18,8 @@ from celery import Task
 from redis import Redis
 
 from filestore.durable import replace_file
-from ops import keys
-from ops.connect import UNAVAILABLE
+from ops import keys, outage
+from ops.connect import is_away
 from ops.events import Event
 from tasks.app import MAIL_TASK, app, redis_client, settings
 from tasks.digest import NAMED, Digest, make_digest, summary, write_mail
@@ -31,6 +31,10 @@ SMTP_TIMEOUT_S = 10
 LONGEST_WAIT_S = 60
 
 log = structlog.get_logger()
+
+
+class NoServer(Exception):  # noqa: N818 - says what is missing
+    """The mail server is away, or does not take the mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +76,24 @@ def mail(task: Task, slot_s: int | None = None) -> None:
                 send_once(redis, slot_s=slot_s)
             else:
                 log.info(Event.MAIL_SKIPPED, slot_s=slot_s, reason="it is going out")
-    except (OSError, smtplib.SMTPException, *UNAVAILABLE) as error:
-        log.warning(Event.MAIL_UNAVAILABLE, slot_s=slot_s, error=str(error))
+    except Exception as error:
+        if not note(error):
+            raise
         raise task.retry(kwargs={"slot_s": slot_s}, countdown=wait_s(task), exc=error) from error
+
+
+def note(error: Exception) -> bool:
+    """Say once which part of the world was away; False when the error is none of its."""
+    match error:
+        case NoServer():
+            outage.MAIL.went_on(error)
+        case OSError():
+            outage.DISK.went_on(error)
+        case _ if is_away(error):
+            outage.REDIS.went_on(error)
+        case _:
+            return False
+    return True
 
 
 def send_once(redis: Redis, *, slot_s: int) -> None:
@@ -85,8 +104,11 @@ def send_once(redis: Redis, *, slot_s: int) -> None:
         return
     digest, moved = look(redis, bookmark, slot_s=slot_s)
     message = write_mail(digest, sender=settings.mail_from, receiver=settings.mail_to)
+    outage.REDIS.ended()
     deliver(message, smtp_url=settings.smtp_url)
+    outage.MAIL.ended()
     write_bookmark(settings.mail, moved)
+    outage.DISK.ended()
     log.info(Event.MAIL_SENT, slot_s=slot_s, summary=summary(digest))
 
 
@@ -115,18 +137,20 @@ def deliver(message: EmailMessage, *, smtp_url: str | None) -> None:
     Hand a mail to the server.
 
     Raises:
-        OSError: No server is set, or it cannot be reached.
-        smtplib.SMTPException: It did not take the mail.
+        NoServer: None is set, it cannot be reached, or it did not take the mail.
     """
     if smtp_url is None:
-        raise OSError("INVIGIL_SMTP_URL is not set, and no `invigil up` runs a sink")
+        raise NoServer("INVIGIL_SMTP_URL is not set, and no `invigil up` runs a sink")
     url = urlsplit(smtp_url)
-    with _connection(url.scheme, url.hostname or "localhost", url.port) as server:
-        if url.scheme == "smtp+starttls":
-            server.starttls(context=ssl.create_default_context())
-        if url.username:
-            server.login(unquote(url.username), unquote(url.password or ""))
-        server.send_message(message)
+    try:
+        with _connection(url.scheme, url.hostname or "localhost", url.port) as server:
+            if url.scheme == "smtp+starttls":
+                server.starttls(context=ssl.create_default_context())
+            if url.username:
+                server.login(unquote(url.username), unquote(url.password or ""))
+            server.send_message(message)
+    except OSError as error:  # an SMTPException is one
+        raise NoServer(f"{type(error).__name__}: {error}") from error
 
 
 def now_s(redis: Redis) -> float:

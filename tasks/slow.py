@@ -10,7 +10,7 @@ from celery import Task
 from redis import Redis
 
 from filestore.exam import Reason
-from ops import keys
+from ops import keys, outage
 from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
@@ -20,9 +20,6 @@ from tasks.claims import RENEW_S, Claim, ClaimLost, Outcome
 
 #: Where the attempts at echoes are noted: no pk can have this name.
 ECHOES = "echo:"
-#: Seconds between two tries to tell Redis that a text is out: the first, and the longest.
-FIRST_TRY_S = 0.2
-LONGEST_TRY_S = 3.0
 
 log = structlog.get_logger()
 
@@ -53,11 +50,12 @@ def echo(
         bound.info(Event.ECHO_STARTED, delay_s=delay)
         sleep_and_renew(redis, claim, delay_s=delay)
         perform(redis, claim, text, bound)
+        outage.REDIS.ended()
     except ClaimLost:
         bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")
     except Exception as error:
         if is_away(error):
-            bound.warning(Event.UNAVAILABLE, error=str(error))
+            outage.REDIS.went_on(error)
             return
         bound.exception(Event.FAILED)
         give_up(redis, entry, error, bound)
@@ -98,15 +96,13 @@ def perform(redis: Redis, claim: Claim, text: str, bound: structlog.stdlib.Bound
 
 def insist(act: Callable[[], None]) -> None:
     """Do what may be done twice, again and again until Redis has answered."""
-    pause_s = FIRST_TRY_S
     while True:
         try:
             return act()
         except Exception as error:
             if not is_away(error):
                 raise
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_TRY_S)
+            time.sleep(outage.REDIS.went_on(error))
 
 
 def decline(

@@ -202,7 +202,7 @@ def test_folder_comes_back(tmp_path: Path, redis_url: str | None) -> None:
     exams.write_text("a disk that is not mounted")
     with running(tmp_path, redis_url=redis_url, mail_every=3600) as stack:
         stack.post("/exams", {"pk": "a", "duration": 600})
-        wait_until(lambda: stack.lines("unavailable", pk="a"), saying="it is said")
+        wait_until(lambda: stack.lines("unavailable", what="disk"), saying="it is said")
 
         exams.unlink()
         exams.mkdir()

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 from ops import keys
 from ops.celery_argv import beat_argv
-from tasks.mail import Bookmark, deliver, locked, look, read_bookmark, write_bookmark
+from tasks.mail import Bookmark, NoServer, deliver, locked, look, read_bookmark, write_bookmark
 
 #: Seconds between two digests in these tests.
 EVERY_S = 2
@@ -193,5 +193,5 @@ def test_one_writer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", [None, "smtp://127.0.0.1:1"])
 def test_no_mail_server(url: str | None) -> None:
     """A mail server that is not there is the world's fault, and says so."""
-    with pytest.raises(OSError, match=r"INVIGIL_SMTP_URL|refused"):
+    with pytest.raises(NoServer, match=r"INVIGIL_SMTP_URL|refused"):
         deliver(EmailMessage(), smtp_url=url)

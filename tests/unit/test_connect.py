@@ -4,7 +4,7 @@ import pytest
 import redis.exceptions
 
 from ops.connect import is_away
-from tasks.exam import is_worlds_fault
+from tasks.world import is_to_blame
 
 FULL_DISK = redis.exceptions.ResponseError("MISCONF Errors writing to the AOF file")
 
@@ -23,7 +23,7 @@ FULL_DISK = redis.exceptions.ResponseError("MISCONF Errors writing to the AOF fi
 def test_world_is_to_blame(error: Exception) -> None:
     """A Redis that is gone, full, or cannot write is away, and no command's fault."""
     assert is_away(error)
-    assert is_worlds_fault(error)
+    assert is_to_blame(error)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_world_is_to_blame(error: Exception) -> None:
 def test_mistake_of_ours(error: Exception) -> None:
     """What Redis rightly refuses, and what is not of Redis, is a mistake of ours."""
     assert not is_away(error)
-    assert not is_worlds_fault(error)
+    assert not is_to_blame(error)
 
 
 def test_disk_is_the_world() -> None:
     """A disk that does not take a document is no command's fault, and Redis is not away."""
     error = OSError(28, "No space left on device")
 
-    assert (False, True) == (is_away(error), is_worlds_fault(error))
+    assert (False, True) == (is_away(error), is_to_blame(error))

@@ -208,13 +208,50 @@ def test_forked_process_tears_no_lines(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux'")
 def test_full_disk_does_not_stop_the_work(tmp_path: Path) -> None:
-    """When the log cannot be written the work goes on, and standard output still has the line."""
+    """When the log cannot be written that is said once; standard output still has each line."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/worker.jsonl").symlink_to("/dev/full")
 
     printed = output(tmp_path, "log.info(Event.APPLIED); log.info(Event.REFUSED)")
 
-    assert ["applied", "refused"] == [json.loads(line)["event"] for line in printed.splitlines()]
+    events = [json.loads(line)["event"] for line in printed.splitlines()]
+    assert ["unavailable", "applied", "refused"] == events
+
+
+def test_torn_line_spoils_no_other(tmp_path: Path) -> None:
+    """What a full disk tore stays torn alone; the lines after it are whole, and count the lost."""
+    path = tmp_path / "logs/worker.jsonl"
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log.info(Event.APPLIED, n=0)
+size = os.stat({str(path)!r}).st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
+log.info(Event.APPLIED, n=1)
+log.info(Event.APPLIED, n=2)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info(Event.APPLIED, n=3)
+"""
+    printed = output(tmp_path, code)
+
+    first, torn, *after = path.read_text().splitlines()
+    assert 0 == json.loads(first)["n"]
+    assert 20 == len(torn)
+    events = {line["event"]: line for line in map(json.loads, after)}
+    assert ["applied", "available"] == sorted(events)
+    assert ("log", 3) == (events["available"]["what"], events["available"]["failures"])
+    assert 1 == printed.count('"unavailable"')
+
+
+def test_line_after_a_killed_writer_is_whole(tmp_path: Path) -> None:
+    """A part that finds its log torn by its predecessor begins with a line of its own."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/worker.jsonl").write_text('{"event": "appl')
+
+    output(tmp_path, "log.info(Event.APPLIED)")
+
+    _, line = (tmp_path / "logs/worker.jsonl").read_text().splitlines()
+    assert "applied" == json.loads(line)["event"]
 
 
 def test_log_is_not_for_everyone(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_document_has_the_members_of_the_rfc() -> None:
 
     assert document == {
         "type": "urn:invigil:problem:unavailable",
-        "title": "Redis is away",
+        "title": "What is needed for this is away",
         "status": 503,
         "detail": "come again",
         "redis": "away",

@@ -1,0 +1,30 @@
+"""World: what is nobody's fault when work on an exam fails, and is waited out."""
+
+import structlog
+
+from filestore.store import Locked
+from ops import outage
+from ops.connect import is_away
+from ops.events import Event
+
+log = structlog.get_logger()
+
+
+def is_to_blame(error: Exception) -> bool:
+    """Whether another try, later, can cure it: Redis or the disk is away, or a lock is held."""
+    return is_away(error) or isinstance(error, OSError)
+
+
+def say(pk: str, error: Exception) -> None:
+    """
+    Say once what is away; a lock is one exam's, and is said with its *pk* each time.
+
+    How long to wait is the dispatcher's decision: it rings again for what stays pending.
+    """
+    match error:
+        case Locked():
+            log.warning(Event.UNAVAILABLE, what="lock", pk=pk, error=str(error))
+        case OSError():
+            outage.DISK.went_on(error)
+        case _:
+            outage.REDIS.went_on(error)

@@ -59,6 +59,7 @@ class Stack:
         )
         if not ready.done():
             ready.cancel()
+            await self.stop()
             raise NotReady(b"\n".join(self._last).decode(errors="replace"))
         await self.start_stand_by()
 

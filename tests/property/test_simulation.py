@@ -7,7 +7,7 @@ from support.simulated import Broken
 from support.simulation import play
 
 #: Histories of one run; `-e simulation` plays a hundred thousand.
-HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "300"))
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "2000"))
 #: Histories until a broken rule must have been caught.
 MOST = 3_000
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -73,6 +74,20 @@ def test_keys_survive_a_restart(settings: Settings) -> None:
 
     with embedded.running(settings, server=SERVER):
         assert redis.Redis.from_url(settings.redis).get("exam") == b"math-7"
+
+
+@pytest.mark.parametrize(("durability", "sync"), [("normal", "everysec"), ("strict", "always")])
+def test_durability(settings: Settings, durability: str, sync: str) -> None:
+    """Strict durability has each command on the disk before it is answered."""
+    chosen = settings.model_copy(update={"durability": durability})
+    url = chosen.redis
+    with (
+        embedded.running(chosen, server=SERVER),
+        redis.Redis.from_url(url, decode_responses=True) as client,
+    ):
+        seen: Any = client.config_get("append*")
+
+    assert ("yes", sync) == (seen["appendonly"], seen["appendfsync"])
 
 
 def test_keys_survive_a_kill(settings: Settings) -> None:

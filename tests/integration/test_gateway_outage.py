@@ -91,6 +91,40 @@ async def test_full_redis(http: Http, client: Redis) -> None:
     assert await problem(response) == (503, "unavailable")
 
 
+@pytest.mark.parametrize("how", ["memory", "replica", "forged"])
+async def test_ready_means_taking(http: Http, client: Redis, how: str) -> None:
+    """A Redis that answers a PING and would take no command is not ready; asking leaves nothing."""
+    assert 200 == (await http.get("/readyz")).status
+    assert [] == client.keys("*")
+    match how:
+        case "memory":
+            client.config_set("maxmemory", "1")
+        case "replica":
+            client.replicaof("127.0.0.1", "1")
+        case "forged":
+            client.xadd("invigil:commands", {"type": "x"}, id=f"{2**64 - 1}-{2**64 - 1}")
+    assert client.ping()
+
+    ready = await http.get("/readyz")
+    post = await http.post("/echo", json={"text": "hi"})
+
+    assert (503, "unavailable") == await problem(ready) == await problem(post)
+    assert {"2"} == {answer.headers["Retry-After"] for answer in (ready, post)}
+
+
+async def test_disk_that_does_not_answer(http: Http, tmp_path: Path) -> None:
+    """An exam whose file cannot be looked at is not unknown: come again, and nothing was taken."""
+    path = Store(tmp_path / "exams").path("math-7")
+    path.parent.mkdir(parents=True)
+    path.symlink_to(path)  # a circle: neither a file nor none
+
+    shown = await http.get("/exams/math-7")
+    result = await http.post("/exams/math-7/result", json={"status": "pass"})
+
+    assert (503, "unavailable") == await problem(shown) == await problem(result)
+    assert "disk" in (await result.json(content_type=None))["detail"]
+
+
 async def test_redis_with_full_disk(http: Http, breakable: Breakable, client: Redis) -> None:
     """A Redis that cannot save (MISCONF) is away like any other: come again."""
     (breakable.folder / "dump.rdb").mkdir()

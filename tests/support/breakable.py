@@ -1,7 +1,9 @@
 """Breakable: a Redis for the tests that take it away."""
 
+import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.connect import UNAVAILABLE, connect
@@ -11,9 +13,13 @@ from support.waiting import wait_until
 class Breakable:
     """A Redis of the test's own, which can be frozen, killed and started again."""
 
-    def __init__(self, folder: Path, program: Path) -> None:
+    def __init__(
+        self, folder: Path, program: Path, *, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start it; *env* is added to its environment."""
         folder.mkdir()
         self.folder = folder
+        self._env = {**os.environ, **(env or {})}
         self._program = program
         self.url = f"unix://{folder}/redis.sock"
         self.start()
@@ -22,8 +28,12 @@ class Breakable:
         """Start it, and return when it answers."""
         argv = [str(self._program), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
         argv += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
-        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-        wait_until(self.answers, saying="Redis answers")
+        self._process = subprocess.Popen(argv, env=self._env, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(self.answers, saying="Redis answers")
+        except AssertionError:
+            self.kill()
+            raise
 
     def answers(self) -> bool:
         """Whether it takes commands."""
@@ -43,5 +53,5 @@ class Breakable:
 
     def kill(self) -> None:
         """End it at once."""
-        self._process.kill()
+        self._process.kill()  # a frozen one, too
         self._process.wait()

@@ -97,6 +97,10 @@ class Stack:
         """Find the process that the part is at present."""
         return int(self.lines("part_ready", part=part)[-1]["pid"])
 
+    def kill_part(self, part: str) -> None:
+        """Kill a part's process; it is started again."""
+        os.kill(self.pid(part), signal.SIGKILL)
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """End it as Ctrl-C does, and return the exit code."""
         self.process.send_signal(number)

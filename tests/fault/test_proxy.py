@@ -1,0 +1,59 @@
+"""Answers get lost between Redis and those who asked, after Redis has done what was asked."""
+
+from pathlib import Path
+
+import pytest
+from support.breakable import Breakable
+from support.cutting_proxy import cutting
+from support.invariants import Witness
+from support.stack import running
+from support.waiting import wait_until
+
+#: Exams that are started and decided.
+EXAMS = 24
+#: How the gateway's request begins, as it goes over the wire.
+XADD_COMMAND = b"XADD\r\n$16\r\ninvigil:commands\r\n"
+
+
+def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
+    """The gateway sends a command again whose answer was lost; it is applied once."""
+    socket = breakable.folder / "redis.sock"
+    with (
+        cutting(socket, marks=(XADD_COMMAND,), every=3) as proxy,
+        running(tmp_path, redis_url=proxy.url, mail_every=3600) as stack,
+    ):
+        witness = Witness(stack)
+        for number in range(EXAMS):
+            assert 202 == witness.start(f"cut-{number}").status
+        for number in range(EXAMS):
+            assert 202 == witness.result(f"cut-{number}").status
+        witness.check()
+
+        assert 2 * EXAMS == len(witness.acknowledged)
+        assert proxy.cuts >= 2 * EXAMS // 3
+        history = [h for n in range(EXAMS) for h in stack.document(f"cut-{n}")["history"]]
+        verdicts = [record["verdict"] for record in history]
+        assert 2 * EXAMS == verdicts.count("applied")
+        assert proxy.cuts == verdicts.count("duplicate")
+
+
+@pytest.mark.parametrize("marks", [(b"XACK", b"EXEC"), (b"EVALSHA", b"invigil:inbox:")])
+def test_lost_answer_inside(breakable: Breakable, tmp_path: Path, marks: tuple[bytes, ...]) -> None:
+    """An answer lost to a worker that settles, or to the dispatcher, is done with by itself."""
+    socket = breakable.folder / "redis.sock"
+    with (
+        cutting(socket, marks=marks, every=2) as proxy,
+        running(tmp_path, redis_url=proxy.url, mail_every=3600) as stack,
+    ):
+        witness = Witness(stack)
+        for number in range(EXAMS):
+            witness.start(f"in-{number}", duration=3 if number % 2 else 600)
+        wait_until(lambda: proxy.cuts > 0, saying="an answer was lost")
+        for number in range(0, EXAMS, 2):
+            witness.result(f"in-{number}")
+
+        for number in range(EXAMS):
+            status = "absent" if number % 2 else "pass"
+            pk = f"in-{number}"
+            wait_until(lambda pk=pk, s=status: stack.has_status(pk, s), timeout_s=30, saying=pk)  # type: ignore[misc]
+        witness.check()

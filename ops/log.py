@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,9 @@ OWN = {"part", "pid"}
 CHATTY = ("celery.app.trace", "celery.worker.strategy", "aiohttp.access", "asyncio")
 #: aiohttp's own words, with a traceback, for requests that we or it answered with a 4xx.
 SILENT = ("aiohttp.server",)
+#: A line without an end is looked at again so often, with so many seconds between: Linux shows
+#: the pages of one ``write`` one after the other, so another process' line may be half there.
+LOOKS, LOOK_S = 100, 0.01
 
 
 class WholeLines(logging.Handler):
@@ -36,7 +40,7 @@ class WholeLines(logging.Handler):
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
-        self._may_be_torn = True  # whoever wrote it before
+        self._looks = LOOKS  # before the first line: whoever wrote it before may have torn it
         super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -49,20 +53,27 @@ class WholeLines(logging.Handler):
         try:
             self._write(line)
         except OSError as error:
-            self._may_be_torn = True
+            self._looks = 1
             outage.LOG.went_on(error)  # its line comes here too, and is lost as well
         else:
             outage.LOG.ended()
 
     def _write(self, line: bytes) -> None:
-        if self._may_be_torn and self._is_torn():
+        if self._stays_torn():
             line = b"\n" + line
-        self._may_be_torn = False
+        self._looks = 0
         while line:
             line = line[os.write(self._descriptor, line) :]
 
+    def _stays_torn(self) -> bool:
+        """Whether the last line has no end, and is not just being written by another process."""
+        for look in range(self._looks):
+            time.sleep(LOOK_S if look else 0)
+            if not self._is_torn():
+                return False
+        return self._looks > 0
+
     def _is_torn(self) -> bool:
-        """Whether the last line has no end. Not asked each time: another may be writing one."""
         try:
             size = os.fstat(self._descriptor).st_size
             return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"

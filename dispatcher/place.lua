@@ -2,11 +2,12 @@
 -- hand echoes over to the slow queue's consumer.
 --
 -- The ingress time is fixed here: the entry id's milliseconds, unless a producer forged them into
--- the future; then this moment. An entry that was a dead letter keeps the time of its first arrival. An entry that is placed already keeps its time, and one that was
--- acknowledged meanwhile is not placed again.
+-- the future; then this moment, which is noted. An entry that was a dead letter keeps the time of
+-- its first arrival. An entry that is placed already keeps its time, and one that was acknowledged
+-- meanwhile is not placed again.
 --
 -- KEYS  1 lease, 2 commands, 3 in hand
---       4 replays    hash entry id -> ingress time in ms, of entries that were dead letters
+--       4 times      hash entry id -> ingress time in ms, where the id does not tell it
 --       5... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
 -- ARGV  1 token, 2 group, 3 consumer of echoes, then for each inbox: entry id, letter; then the
 --       entry id of each echo
@@ -21,12 +22,15 @@ local placed = 0
 for i = 5, #KEYS do
   local entry, letter = ARGV[2 * i - 6], ARGV[2 * i - 5]
   if #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
-    local came = redis.call('HGET', KEYS[4], entry) or string.match(entry, '^%d+')
+    local id_ms = string.match(entry, '^%d+')
+    local came = redis.call('HGET', KEYS[4], entry) or id_ms
     local at = math.min(tonumber(came), now)
     local value = string.format('%.0f', at) .. ' ' .. letter
     placed = placed + redis.call('HSETNX', KEYS[i], entry, value)
+    if at ~= tonumber(id_ms) then
+      redis.call('HSET', KEYS[4], entry, string.format('%.0f', at))
+    end
   end
-  redis.call('HDEL', KEYS[4], entry)
 end
 local first_echo = 2 * #KEYS - 4
 if #ARGV >= first_echo then

@@ -27,6 +27,10 @@ LONGEST_IDLE_MS = 60_000
 #: Pending entries looked at in one round trip when searching for idle ones, and round trips.
 PENDING_COUNT = 1_000
 PENDING_PAGES = 20
+#: Entries in one page of a search through the whole stream.
+PAGE_COUNT = 500
+#: In a script, because redis-py makes a dict of the fields: a name that stands twice must be seen.
+_PAGE = "return redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])"
 NO_MORE_IDS = (
     f"{keys.COMMANDS} has an entry with the greatest id there is, so it takes no more: docs/"
     "architecture.md says, under Known limits, how to make it anew"
@@ -52,6 +56,7 @@ class Stream:
         self._read = redis.register_script(load("read.lua").read_text())
         self._claim = redis.register_script(load("claim.lua").read_text())
         self._trim = redis.register_script(load("trim.lua").read_text())
+        self._page = redis.register_script(_PAGE)
         self._place = redis.register_script(load("place.lua").read_text())
 
     def ensure_group(self) -> None:
@@ -111,7 +116,7 @@ class Stream:
         """
         inboxes = [keys.inbox(letter.pk) for letter in letters]
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
-        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.REPLAYS, *inboxes]
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.TIMES, *inboxes]
         arguments = [self._token, keys.GROUP, keys.SLOW_CONSUMER, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
@@ -123,7 +128,12 @@ class Stream:
 
     def trim(self, *, retention_s: int) -> int:
         """Remove entries older than that, below all that is pending or unread; return how many."""
-        return int(self._trim(keys=[keys.COMMANDS], args=[retention_s * 1000]))
+        return int(self._trim(keys=[keys.COMMANDS, keys.TIMES], args=[retention_s * 1000]))
+
+    def page(self, after: str, *, until: str) -> list[Entry]:
+        """List `PAGE_COUNT` entries behind *after*, up to *until*, whoever has read them."""
+        found = self._page(keys=[keys.COMMANDS], args=[f"({after}", until, PAGE_COUNT])
+        return [_entry(name, fields) for name, fields in found]
 
     def wait(self, most_ms: int) -> None:
         """Return when there is something to read, after *most_ms* milliseconds at the latest."""

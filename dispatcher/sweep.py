@@ -12,6 +12,7 @@ from filestore.fact import Status
 from filestore.store import Locked, Store
 from ops import keys
 from ops.lag import has_unread
+from tasks.world import note_damage
 
 #: Exams asked about in one round trip.
 CHUNK = 500
@@ -71,7 +72,7 @@ def restore(redis: Redis, store: Store, pk: str, *, moment: Moment) -> Exam | No
     Set an exam's deadline if it is open and has none; return the exam if so.
 
     Under the exam's lock, so that nobody decides it between the look and the step. An exam that
-    is locked is being worked on, and a damaged one is reported by whoever works on it.
+    is locked is being worked on, and a damaged one is noted.
     """
     try:
         with store.lock(pk, wait_s=0):
@@ -81,6 +82,8 @@ def restore(redis: Redis, store: Store, pk: str, *, moment: Moment) -> Exam | No
             elif moment.has_lost(exam):
                 redis.zadd(keys.DEADLINES, {pk: exam.standing.deadline_ms})
                 return exam
-    except (Locked, Damaged):
+    except Locked:
         pass
+    except Damaged as error:
+        note_damage(redis, pk, error)
     return None

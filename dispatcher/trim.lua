@@ -4,6 +4,7 @@
 -- and the last one delivered to it, are kept, and what is behind them.
 --
 -- KEYS  1 commands
+--       2 times     hash by entry id; what it holds of entries that are gone goes, too
 -- ARGV  1 milliseconds for which an entry is kept at least
 -- Returns the number of entries removed.
 
@@ -31,4 +32,13 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     keep = lower(keep, pending[2])
   end
 end
-return redis.call('XTRIM', KEYS[1], 'MINID', '~', keep, 'LIMIT', 0)
+local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', keep, 'LIMIT', 0)
+if removed > 0 then
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  for _, entry in ipairs(redis.call('HKEYS', KEYS[2])) do
+    if first and lower(entry, first[1]) ~= first[1] then
+      redis.call('HDEL', KEYS[2], entry)
+    end
+  end
+end
+return removed

@@ -12,6 +12,7 @@ from redis import Redis
 
 from dispatcher.bell import Message, new_task_id, send
 from dispatcher.promote import promote
+from dispatcher.rebuild import Rebuilder
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
@@ -78,6 +79,9 @@ class Dispatcher:
         self._on_turn = on_turn
         self._stream = Stream(redis, token=token)
         self._store = Store(settings.exams)
+        self._rebuilder = Rebuilder(
+            redis, store=self._store, stream=self._stream, settings=settings
+        )
         self._claim_at = 0.0
         self._sweep_at = 0.0
         self._is_full = False
@@ -121,7 +125,8 @@ class Dispatcher:
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + SWEEP_EVERY_S
             self.clean_up()
-        if not entries:
+        self._rebuilder.turn()
+        if not (entries or self._rebuilder.is_busy):
             self._stream.wait(min(next_in_ms, WAIT_MS))
 
     def look_after(self) -> None:

@@ -1,5 +1,6 @@
 """Document: an exam as the JSON document on disk, for people, `jq`, and back."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from filestore.fact import Fact, Status, Type
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_STARTED_AT = re.compile(rb'"started_at": *"([^"]*)"')
 #: Under which name a fact's value stands in the history.
 _VALUE = {Type.START: "duration", Type.FINISH: "status", Type.EXPIRE: "deadline"}
 
@@ -53,6 +55,15 @@ def from_document(document: object, *, pk: str) -> Exam:
         seen = standing.status.value if standing else "no start"
         raise Damaged(f"status is {status!r}, its history says {seen!r}")
     return Exam(pk=pk, standing=standing, history=history)
+
+
+def salvage_start(text: bytes) -> int | None:
+    """Find, in what is left of a document, when its exam was started; None when it is not there."""
+    found = _STARTED_AT.search(text)
+    try:
+        return from_iso(found[1].decode()) if found else None
+    except ValueError:
+        return None
 
 
 def iso(ms: int) -> str:

@@ -34,8 +34,8 @@ class Store:
     Exams under one root: ``<root>/<shard>/<pk>.json``.
 
     Beside them ``.tmp`` with what is being written, ``.lock`` whose bytes are the exams' locks,
-    and ``.open`` with an empty file per open exam: every open exam is there, and perhaps one that
-    has just been decided.
+    ``.damaged`` with files that were none of ours, and ``.open`` with an empty file per open exam:
+    every open exam is there, and perhaps one that has just been decided.
 
     A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
     saves under the exam's lock.
@@ -46,6 +46,7 @@ class Store:
         self._tmp = root / ".tmp"
         self._lock = root / ".lock"
         self._open = root / ".open"
+        self._damaged = root / ".damaged"
 
     def prepare(self) -> int:
         """
@@ -91,12 +92,34 @@ class Store:
             OSError: The disk did not give it.
         """
         text = self.read(pk)
-        if text is None:
-            return None
-        try:
-            return from_document(json.loads(text), pk=pk)
-        except (ValueError, RecursionError) as error:
-            raise Damaged(f"{self.path(pk)}: {error}") from error
+        return None if text is None else self._parse(text, pk=pk)
+
+    def read_whole(self, pk: str) -> bytes | None:
+        """
+        Read the document as it lies on disk, and see that it is one; None when there is none.
+
+        Raises:
+            Damaged: The file is not a document of ours.
+            OSError: The disk did not give it.
+        """
+        text = self.read(pk)
+        if text is not None:
+            self._parse(text, pk=pk)
+        return text
+
+    def set_aside(self, pk: str, *, at_ms: int) -> Path:
+        """
+        Keep what lies in an exam's place, under a second name, before `save` puts a document there.
+
+        Returns:
+            The second name: ``<root>/.damaged/<pk>.<at_ms>``.
+        """
+        kept = self._damaged / f"{pk}.{at_ms}"
+        self._damaged.mkdir(exist_ok=True)
+        kept.hardlink_to(self.path(pk))
+        sync_folder(self._damaged)
+        sync_folder(self._root)
+        return kept
 
     def save(self, exam: Exam) -> None:
         """
@@ -155,6 +178,12 @@ class Store:
             yield
         finally:
             os.close(descriptor)
+
+    def _parse(self, text: bytes, *, pk: str) -> Exam:
+        try:
+            return from_document(json.loads(text), pk=pk)
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"{self.path(pk)}: {error}") from error
 
     def _sweep(self, leftover: Path) -> bool:
         if not leftover.is_file():

@@ -7,6 +7,7 @@ import redis.asyncio
 import structlog
 from aiohttp import web
 
+from filestore.document import Damaged
 from filestore.store import Store
 from ingest import ids
 from ingest.bodies import JSON_TYPE, read_object
@@ -16,6 +17,7 @@ from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer, Unavailable, answering, takes_commands
+from ops import keys
 from ops.events import Event
 
 #: Seconds that a readiness probe waits for Redis: most probes give up after one.
@@ -53,7 +55,12 @@ class Handlers:
     async def show_exam(self, request: web.Request) -> web.Response:
         """``GET /exams/{pk}``: the document as it lies on disk."""
         pk = _pk(request)
-        document = await look(self._store.read, pk)
+        try:
+            document = await look(self._store.read_whole, pk)
+        except Damaged as error:
+            await self._note_damage(pk, error)
+            said = f"the file of exam {pk} is damaged; what still can be done about it is under way"
+            raise Refusal(problem(Name.DAMAGED_EXAM, said)) from error
         if document is None:
             seen = f"exam {pk} is not on disk: its start was never sent, or is still on its way"
             raise Refusal(_unknown(seen))
@@ -77,6 +84,12 @@ class Handlers:
             raise Refusal(problem(Name.UNAVAILABLE, "no command can be taken", **away)) from error
         dispatcher = "active" if has_dispatcher else "none"
         return answer({"status": "ready", "redis": "ready", "dispatcher": dispatcher})
+
+    async def _note_damage(self, pk: str, error: Damaged) -> None:
+        """Note it for the dispatcher, as a worker would who comes upon it; say it once."""
+        async with answering():
+            if await self._redis.hsetnx(keys.DAMAGED, pk, ""):
+                log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))
 
     async def _accept(self, data: Data, *, pk: str | None) -> web.Response:
         """Answer 202, once Redis has the entry and the log says so."""

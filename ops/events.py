@@ -103,5 +103,10 @@ class Event(StrEnum):
     TRIMMED = "trimmed"
     #: worker: files of writes that never ended were removed
     LEFTOVERS_SWEPT = "leftovers_swept"
-    #: worker: an exam's file is not a document of ours; nothing was overwritten
+    #: worker, dispatcher or gateway: an exam's file is not a document of ours. Said once; nothing
+    #: was overwritten
     EXAM_DAMAGED = "exam_damaged"
+    #: dispatcher: a damaged file was set aside, and the exam made anew from the stream
+    EXAM_REBUILT = "exam_rebuilt"
+    #: dispatcher: a damaged file stays, and its exam waits: the stream does not tell it for sure
+    EXAM_NOT_REBUILT = "exam_not_rebuilt"

@@ -13,9 +13,13 @@ CONSUMER = "dispatcher"
 SLOW_CONSUMER = "slow"
 #: Stream of entries set aside for people, with the reason.
 DEAD = "invigil:dead"
-#: Hash entry id -> ingress time in milliseconds, of dead letters that were put back,
-#: until their entry is placed or buried again.
-REPLAYS = "invigil:replays"
+#: Hash entry id -> ingress time in milliseconds, of entries whose id does not tell it: a dead
+#: letter that was put back, an id forged into the future; `BURIED` for an exam's command that was
+#: buried. Kept as long as the entry.
+TIMES = "invigil:times"
+BURIED = "buried"
+#: Hash pk -> why an exam's damaged file cannot be made anew; empty until that was looked into.
+DAMAGED = "invigil:damaged"
 #: Stream of what changed, bounded.
 EVENTS = "invigil:events"
 #: Sorted set pk -> deadline in milliseconds, on Redis' clock.

@@ -4,9 +4,10 @@
 --       2 dead       stream; one entry per buried entry: entry, at, reason, deliveries, error where
 --                    there was one, then each original field with "field:" before its name, so that
 --                    no name can pass for one of ours
---       3 replays    hash entry id -> ingress time in ms, of entries that were dead before
+--       3 times      hash entry id -> ingress time in ms, where the id does not tell it
 --       4 inbox      hash, optional; the entry's letter is removed
--- ARGV  1 group, 2 entry id, 3 reason, 4 digest of the error, or nothing
+-- ARGV  1 group, 2 entry id, 3 reason, 4 digest of the error, or an empty string, 5 the mark of
+--       an exam's buried command, by which it is known for one that had no effect
 -- Returns 1 when it was buried, 0 when it was not pending any more.
 
 -- Lua's stack holds 8000 values; an entry with more fields keeps as many as fit.
@@ -30,7 +31,7 @@ if not pending then
   return 0
 end
 local copy = {'entry', ARGV[2], 'at', arrival(), 'reason', ARGV[3], 'deliveries', pending[4]}
-if ARGV[4] then
+if ARGV[4] ~= '' then
   copy[#copy + 1] = 'error'
   copy[#copy + 1] = ARGV[4]
 end
@@ -44,8 +45,10 @@ if found then
 end
 redis.call('XADD', KEYS[2], '*', unpack(copy))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('HDEL', KEYS[3], ARGV[2])
 if KEYS[4] then
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
   redis.call('HDEL', KEYS[4], ARGV[2])
+else
+  redis.call('HDEL', KEYS[3], ARGV[2])
 end
 return 1

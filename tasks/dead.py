@@ -23,8 +23,8 @@ def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None, error:
     Returns:
         Whether it was buried by this call.
     """
-    names = [keys.COMMANDS, keys.DEAD, keys.REPLAYS, *([keys.inbox(pk)] if pk else [])]
-    arguments = [keys.GROUP, entry, reason, *([error] if error else [])]
+    names = [keys.COMMANDS, keys.DEAD, keys.TIMES, *([keys.inbox(pk)] if pk else [])]
+    arguments = [keys.GROUP, entry, reason, error or "", keys.BURIED]
     return bool(redis.register_script(_BURY)(keys=names, args=arguments))
 
 
@@ -38,7 +38,7 @@ def replay(redis: Redis, letter_id: str) -> str | None:
     Returns:
         The new entry's id; None when the letter is gone, or holds no fields.
     """
-    names = [keys.DEAD, keys.COMMANDS, keys.REPLAYS]
+    names = [keys.DEAD, keys.COMMANDS, keys.TIMES]
     entry = redis.register_script(_REPLAY)(keys=names, args=[letter_id])
     return entry.decode() if entry else None
 

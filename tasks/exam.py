@@ -66,8 +66,8 @@ def exam(pks: list[str]) -> None:
         try:
             answer(pk, desk)
         except Damaged as error:
-            log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))  # noqa: TRY400 - no bug of ours
             forgive(pk, desk)
+            world.note_damage(desk.redis, pk, error)
         except Exception as error:
             if world.is_to_blame(error):
                 world.say(pk, error)

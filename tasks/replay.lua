@@ -3,7 +3,7 @@
 -- The time lies in a hash beside the stream, by the new entry's id: nobody who only adds entries can
 -- claim one. The command keeps its id: where its producer gave none it was the first entry's.
 --
--- KEYS  1 dead, 2 commands, 3 replays  hash entry id -> ingress time in ms
+-- KEYS  1 dead, 2 commands, 3 times  hash entry id -> ingress time in ms
 -- ARGV  1 id of the dead letter
 -- Returns the id of the new entry; nothing when the letter is gone, or has no fields.
 

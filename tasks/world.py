@@ -1,9 +1,11 @@
 """World: what is nobody's fault when work on an exam fails, and is waited out."""
 
 import structlog
+from redis import Redis
 
+from filestore.document import Damaged
 from filestore.store import Locked
-from ops import outage
+from ops import keys, outage
 from ops.connect import is_away
 from ops.events import Event
 
@@ -28,3 +30,9 @@ def say(pk: str, error: Exception) -> None:
             outage.DISK.went_on(error)
         case _:
             outage.REDIS.went_on(error)
+
+
+def note_damage(redis: Redis, pk: str, error: Damaged) -> None:
+    """Note an exam's damaged file for the dispatcher, which can make it anew; say it once."""
+    if redis.hsetnx(keys.DAMAGED, pk, ""):
+        log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from support.breakable import Breakable
 from support.client import Client
+from support.desks import Desks
 
 from filestore.store import Store
 from ops import keys
+from ops.settings import Settings
+from tasks.app import KEY_PREFIX, broker_url
 
 
 @pytest.fixture
@@ -25,6 +29,14 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path)
     store.prepare()
     return store
+
+
+@pytest.fixture
+def desks(client: Client, server: Settings, tmp_path: Path) -> Iterator[Desks]:
+    """A dispatcher and a worker that do what the test says."""
+    with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        yield Desks(client, app, server.model_copy(update={"data": tmp_path}))
 
 
 @pytest.fixture

@@ -4,81 +4,18 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
 from support.client import Client
+from support.desks import Desks
 
-from dispatcher import lease
-from dispatcher.turns import Dispatcher
-from filestore.document import to_document
-from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
 from tasks import dead
-from tasks.app import KEY_PREFIX, broker_url
-from tasks.exam import Desk, answer
 
 LETTER = {"type": "exam.finish", "data": '{"pk":"a","status":"pass"}'}
-
-
-@pytest.fixture
-def dispatcher(client: Client, server: Settings) -> Iterator[Dispatcher]:
-    """The active dispatcher."""
-    with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
-        assert lease.take(client, token="mine")
-        stop = threading.Event()
-        one = Dispatcher(
-            client, app=app, settings=server, token="mine", stop=stop, on_turn=lambda: None
-        )
-        one._stream.ensure_group()
-        yield one
-
-
-class Desks:
-    """What a test works with: turns of the dispatcher, answers of a worker."""
-
-    def __init__(self, client: Client, dispatcher: Dispatcher, store: Store) -> None:
-        self.client = client
-        self.dispatcher = dispatcher
-        self.store = store
-
-    def push(self, type_name: str, entry: str = "*", **data: object) -> str:
-        """Push a command."""
-        fields = {"type": type_name, "data": json.dumps(data)}
-        return str(self.client.xadd(keys.COMMANDS, fields, id=entry), "ascii")
-
-    def dispatch(self) -> None:
-        """Read what is new, and place it."""
-        lease.take(self.client, token="mine")
-        self.dispatcher.turn()
-
-    def apply(self, pk: str = "a") -> None:
-        """Answer the bell."""
-        desk = Desk(redis=self.client, store=self.store, orphan_after_s=300, most_attempts=5)
-        answer(pk, desk)
-
-    def document(self, pk: str = "a") -> dict[str, Any]:
-        """Read the exam's file."""
-        exam = self.store.load(pk)
-        assert exam
-        return to_document(exam)
-
-    def bury(self, entry: str, pk: str | None = "a") -> str:
-        """Set an entry aside as if it had failed too often; return the letter's id."""
-        assert dead.bury(self.client, entry=entry, reason="failed 5 times", pk=pk)
-        return str(self.client.xrevrange(keys.DEAD, count=1)[0][0], "ascii")
-
-
-@pytest.fixture
-def desks(client: Client, dispatcher: Dispatcher, store: Store) -> Desks:
-    """All of it."""
-    return Desks(client, dispatcher, store)
 
 
 def run(server: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -130,7 +67,9 @@ def test_replay_counts_as_it_came(desks: Desks, server: Settings, tmp_path: Path
     said = [line[name] for name in ("event", "by", "why", "entry", "new_entry", "pk")]
     assert ["replayed", "ann", "fixed", entry, record["entry"], "a"] == said
     assert 0 == desks.client.xlen(keys.DEAD)
-    assert not desks.client.exists(keys.REPLAYS)
+    came_ms = entry.encode().partition(b"-")[0]
+    times = {entry.encode(): keys.BURIED.encode(), record["entry"].encode(): came_ms}
+    assert times == desks.client.hgetall(keys.TIMES)
 
 
 def test_replay_happens_once(desks: Desks, client: Client) -> None:
@@ -159,7 +98,7 @@ def test_buried_before_it_was_placed(desks: Desks, client: Client) -> None:
 
     [(_, fields)] = client.xrange(keys.DEAD)
     assert (b"1000", entry.encode()) == (fields[b"at"], fields[b"field:id"])
-    assert not client.exists(keys.REPLAYS)
+    assert not client.exists(keys.TIMES)
 
 
 def test_echo_comes_back(desks: Desks, client: Client) -> None:
@@ -171,7 +110,7 @@ def test_echo_comes_back(desks: Desks, client: Client) -> None:
     assert dead.replay(client, letter)
     desks.dispatch()
 
-    assert not client.exists(keys.REPLAYS)
+    assert not client.exists(keys.TIMES)
     assert 1 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
 
 

@@ -39,6 +39,27 @@ def nothing_left(stack: Stack) -> Iterator[None]:
     assert [] == list((stack.settings.exams / ".tmp").iterdir())
 
 
+@pytest.mark.parametrize("change", ["truncated", "another exam's"])
+def test_damaged_file(stack: Stack, change: str) -> None:
+    """Who asks for an exam whose file was damaged gets it a moment later, and can pass."""
+    pk = f"spoilt-{change[:3]}"
+    stack.post("/exams", {"pk": pk, "duration": 60})
+    [path] = wait_until(lambda: list(stack.settings.exams.glob(f"*/{pk}.json")), saying="file")
+    text = path.read_bytes()
+    spoilt = text[:40] if change == "truncated" else text.replace(pk.encode(), b"somebody", 1)
+    path.write_bytes(spoilt)
+
+    answer = stack.get(f"/exams/{pk}")
+    assert (500, "urn:invigil:problem:damaged-exam") == (answer.status, answer.body["type"])
+    stack.post(f"/exams/{pk}/result", {"status": "pass"})
+
+    wait_until(lambda: path.read_bytes() != spoilt, saying="it is made anew")
+    wait_until(lambda: stack.has_status(pk, "pass"), saying="passed")
+    assert json.loads(text)["started_at"] == stack.get(f"/exams/{pk}").body["started_at"]
+    assert [spoilt] == [one.read_bytes() for one in path.parents[1].glob(f".damaged/{pk}.*")]
+    assert 1 == len(stack.lines("exam_damaged", pk=pk)) == len(stack.lines("exam_rebuilt", pk=pk))
+
+
 def verdicts(stack: Stack, pk: str) -> list[tuple[Any, ...]]:
     """List type, verdict and reason of an exam's history."""
     return [(h["type"], h["verdict"], h.get("reason")) for h in stack.document(pk)["history"]]

@@ -1,0 +1,59 @@
+"""Desks: turns of the dispatcher and answers of a worker, in the test's own process and order."""
+
+import json
+import threading
+from typing import Any
+
+from celery import Celery
+
+from dispatcher import lease
+from dispatcher.turns import Dispatcher
+from filestore.document import to_document
+from filestore.store import Store
+from ops import keys
+from ops.settings import Settings
+from support.client import Client
+from tasks import dead
+from tasks.exam import Desk, answer
+
+
+class Desks:
+    """What a test works with: a real server and store, and who works on them when asked to."""
+
+    def __init__(self, client: Client, app: Celery, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+        self.store = Store(settings.exams)
+        self.store.prepare()
+        assert lease.take(client, token="mine")
+        stop = threading.Event()
+        self.dispatcher = Dispatcher(
+            client, app=app, settings=settings, token="mine", stop=stop, on_turn=lambda: None
+        )
+        self.dispatcher._stream.ensure_group()
+
+    def push(self, type_name: str, entry: str = "*", **data: object) -> str:
+        """Push a command."""
+        fields = {"type": type_name, "data": json.dumps(data)}
+        return str(self.client.xadd(keys.COMMANDS, fields, id=entry), "ascii")
+
+    def dispatch(self) -> None:
+        """Read what is new, and place it."""
+        lease.take(self.client, token="mine")
+        self.dispatcher.turn()
+
+    def apply(self, pk: str = "a") -> None:
+        """Answer the bell."""
+        desk = Desk(redis=self.client, store=self.store, orphan_after_s=300, most_attempts=5)
+        answer(pk, desk)
+
+    def document(self, pk: str = "a") -> dict[str, Any]:
+        """Read the exam's file."""
+        exam = self.store.load(pk)
+        assert exam
+        return to_document(exam)
+
+    def bury(self, entry: str, pk: str | None = "a") -> str:
+        """Set an entry aside as if it had failed too often; return the letter's id."""
+        assert dead.bury(self.client, entry=entry, reason="failed 5 times", pk=pk)
+        return str(self.client.xrevrange(keys.DEAD, count=1)[0][0], "ascii")

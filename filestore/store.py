@@ -201,7 +201,8 @@ class Store:
         for shard in range(256):
             (self._root / f"{shard:02x}").mkdir(exist_ok=True)
         sync_folder(self._root)
-        self._tmp.mkdir(exist_ok=True)
+        sync_folder(self._root.parent)
+        self._tmp.mkdir(exist_ok=True)  # last: where it is, all the others are on the disk
 
     def _list_as_open(self, pk: str) -> None:
         """List it before its document says so: a crash leaves a name too many, never one less."""
@@ -209,8 +210,12 @@ class Store:
         sync_folder(self._open)
 
     def _make_shard(self, folder: Path) -> None:
+        """Make it if somebody has removed it. Who made an empty one may not have lived to sync."""
         if not folder.is_dir():
             folder.mkdir(exist_ok=True)
+        with os.scandir(folder) as entries:
+            is_empty = next(entries, None) is None
+        if is_empty:
             sync_folder(self._root)
 
 

@@ -198,13 +198,14 @@ def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_shards_are_there_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every shard is made and synced at the start: no exam's folder hangs on who made it."""
+    """Every shard, and the root, is made and synced at the start: no exam hangs on who made it."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
-    Store(tmp_path).prepare()
+    root = tmp_path / "exams"
+    Store(root).prepare()
 
-    assert len([path for path in tmp_path.iterdir() if len(path.name) == 2]) == 256
-    assert synced == [tmp_path.stat().st_ino]
+    assert len([path for path in root.iterdir() if len(path.name) == 2]) == 256
+    assert synced == [root.stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_folder_among_the_leftovers(store: Store, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -116,11 +116,41 @@ def in_a_process(act: Callable[[], object], fault: Fault) -> int:
         os._exit(code)
 
 
+class DiedError(BaseException):
+    """The process is dead: no call of it has an effect any more."""
+
+
+@dataclass(kw_only=True)
+class Death:
+    """
+    Death before one call, by its number, told to the process by an exception.
+
+    What it does on its way out comes to nothing, as if it had been killed; only its descriptors are
+    closed, as the kernel would. So a `Disk` can watch the death and what comes after it.
+    """
+
+    at: int
+    number: int = -1
+
+    def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Make of *call* one that a dead process cannot make."""
+
+        def mortal(*args: Any, **kwargs: Any) -> Any:
+            self.number += 1
+            if self.number < self.at:
+                return call(*args, **kwargs)
+            if name == "close":
+                call(*args, **kwargs)
+            raise DiedError
+
+        return mortal
+
+
 @dataclass(eq=False)
 class Inode:
-    """A file's content: every one that a power cut may leave behind."""
+    """A file's content: every one that a power cut may leave behind. A folder's is None."""
 
-    contents: list[bytes] = field(default_factory=lambda: [b""])
+    contents: list[bytes | None] = field(default_factory=lambda: [b""])
 
 
 class Disk:
@@ -129,9 +159,12 @@ class Disk:
 
     Each name, and each content, may be any that it had since it was last synced: the file system
     is free to bring them to the disk in any order. Stricter than ext4, as POSIX allows.
+
+    Folders that were there from the beginning stay; of those in *ignored* nothing is noted.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, ignored: Container[Path] = ()) -> None:
+        self._ignored = ignored
         self._names: dict[Path, list[Inode | None]] = {
             path: [Inode([path.read_bytes()])] for path in root.rglob("*") if path.is_file()
         }
@@ -149,8 +182,17 @@ class Disk:
 
     def states(self) -> Iterator[dict[Path, bytes]]:
         """Every state of the files that a power cut at this moment may leave."""
-        for inodes in product(*self._names.values()):
-            there = {path: inode for path, inode in zip(self._names, inodes, strict=True) if inode}
+        for tree in self.trees():
+            yield {path: text for path, text in tree.items() if text is not None}
+
+    def trees(self) -> Iterator[dict[Path, bytes | None]]:
+        """Every state of the files, and of the folders that were made (None): folders first."""
+        names = sorted(self._names, key=lambda path: len(path.parts))
+        for inodes in product(*(self._names[name] for name in names)):
+            there: dict[Path, Inode] = {}
+            for path, inode in zip(names, inodes, strict=True):
+                if inode and (path.parent in there or path.parent not in self._names):
+                    there[path] = inode
             for contents in product(*(inode.contents for inode in there.values())):
                 yield dict(zip(there, contents, strict=True))
 
@@ -171,7 +213,7 @@ class Disk:
     def _write_(self, written: int, descriptor: int, data: bytes) -> None:
         _, inode = self._open[descriptor]
         assert inode
-        whole = inode.contents[-1] + data[:written]
+        whole = (inode.contents[-1] or b"") + data[:written]
         inode.contents += [whole[: len(whole) // 2], whole]
 
     def _fsync_(self, _: None, descriptor: int) -> None:
@@ -182,6 +224,10 @@ class Disk:
         for name, inodes in self._names.items():
             if name.parent == path:
                 del inodes[:-1]
+
+    def _mkdir_(self, _: None, path: Any, *__: Any) -> None:
+        if Path(path) not in self._ignored:
+            self._names.setdefault(Path(path), [None]).append(Inode([None]))
 
     def _rename_(self, _: None, source: Any, target: Any) -> None:
         self._names.setdefault(Path(target), [None]).append(self._names[Path(source)][-1])

@@ -84,7 +84,7 @@ class Rebuilder:
             self._review_at = monotonic() + AGAIN_AFTER_S
             for pk in filter(self._is_mended, given_up):
                 self._redis.hdel(keys.DAMAGED, pk)
-                self._redis.set(keys.RING_AGAIN, 1)
+                self._redis.set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
         if waiting := [pk.decode() for pk, reason in noted.items() if not reason]:
             self._search = self._begin(waiting)
 
@@ -153,7 +153,7 @@ class Rebuilder:
                 if exam:
                     deadlines.keep(pipeline, exam)
                 pipeline.hdel(keys.DAMAGED, pk)
-                pipeline.set(keys.RING_AGAIN, 1)
+                pipeline.set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
                 pipeline.execute()
 
     def _make_anew(

@@ -62,7 +62,7 @@ class Dispatcher:
         settings: Settings,
         token: str,
         stop: threading.Event,
-        on_turn: Callable[[], None],
+        on_turn: Callable[[], object],
     ) -> None:
         """
         Take what it works with; nothing is read yet.

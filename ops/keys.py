@@ -30,8 +30,11 @@ COUNTS = "invigil:counts"
 LEASE = "invigil:lease:dispatcher"
 #: String: set while the dispatcher holds entries that it read and has not placed yet.
 IN_HAND = "invigil:in-hand"
-#: String: set by an exam worker that starts. Its predecessor may have died with bells in hand.
+#: String: set by an exam worker that starts, since its predecessor may have died with bells in
+#: hand, and by one that finds the disk back. Seconds for which that wish stands; a dispatcher that
+#: begins later rings anyway.
 RING_AGAIN = "invigil:ring-again"
+RING_AGAIN_S = 60
 #: A key that is never there: what is asked about it is asked without effect.
 NOWHERE = "invigil:nowhere"
 

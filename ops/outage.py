@@ -48,12 +48,13 @@ class Outage:
             )
         return pause_s
 
-    def ended(self) -> None:
-        """Note a success."""
+    def ended(self) -> bool:
+        """Note a success; return whether it is the first one since a failure."""
         was_away, failures = self.is_away, self.failures
         self.forget()
         if was_away:
             log.info(Event.AVAILABLE, what=self._what, failures=failures)
+        return was_away
 
 
 REDIS = Outage("redis")

@@ -36,8 +36,6 @@ VISIBILITY_TIMEOUT_S = 600
 MOST_CONNECTIONS = 2_000
 #: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
 PROCESS_START_S = 60
-#: Seconds for which the wish for bells stands; a dispatcher that begins later rings anyway.
-RING_AGAIN_S = 60
 #: Seconds between two tries to prepare a store whose disk was away when the worker started.
 PREPARE_EVERY_S = 3.0
 
@@ -87,6 +85,7 @@ app.conf.update(
     broker_url=broker_url(settings.redis),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    broker_channel_error_retry=True,  # what a full or read-only Redis answers; else it would end
     broker_transport_options={
         "global_keyprefix": KEY_PREFIX,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
@@ -207,7 +206,7 @@ def _ask_for_bells(**_: object) -> None:
     with suppress(
         redis.exceptions.RedisError
     ):  # then the dispatcher rings by itself, seconds later
-        redis_client().set(keys.RING_AGAIN, "1", ex=RING_AGAIN_S)
+        redis_client().set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
 
 
 @signals.worker_shutting_down.connect

@@ -112,7 +112,7 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int, is_all: bo
     outcome = transition(pk, desk.store.load(pk), facts)
     if outcome.exam and outcome.new:
         desk.store.save(outcome.exam)
-        outage.DISK.ended()
+        world.note_disk(desk.redis)
     elif outcome.exam:
         desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
     report(pk, outcome)

@@ -32,6 +32,12 @@ def say(pk: str, error: Exception) -> None:
             outage.REDIS.went_on(error)
 
 
+def note_disk(redis: Redis) -> None:
+    """Note that the disk took a file; the first time after it did not, ask for all that waits."""
+    if outage.DISK.ended():
+        redis.set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
+
+
 def note_damage(redis: Redis, pk: str, error: Damaged) -> None:
     """Note an exam's damaged file for the dispatcher, which can make it anew; say it once."""
     if redis.hsetnx(keys.DAMAGED, pk, ""):

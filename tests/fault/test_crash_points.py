@@ -28,7 +28,10 @@ from filestore.exam import Exam, transition
 from filestore.fact import Fact, Status, Type
 from filestore.store import Store
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # other tests' threads, at the fork
+]
 
 PK = "a"
 

@@ -1,6 +1,7 @@
 """Redis refuses what writes, hangs, or dies: work waits, and goes on by itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.breakable import Breakable
@@ -93,6 +94,31 @@ def test_read_only(stack: Stack, witness: Witness) -> None:
     redis.replicaof("NO", "ONE")
 
     fault.is_over()
+
+
+def test_too_few_replicas(stack: Stack, witness: Witness) -> None:
+    """A Redis that refuses to write, as one without room on its disk does, ends no worker."""
+    fault = Fault(stack, witness, "refusing")
+    exited = len(stack.lines("part_exited"))
+    redis: Client = stack.redis()
+    redis.config_set("min-replicas-to-write", 1)
+
+    fault.is_refused()
+    wait_until(
+        lambda: {"worker-exam", "worker-slow"} <= {line["part"] for line in _lost(stack)},
+        timeout_s=15,
+        saying="the workers have met it",
+    )
+    redis.config_set("min-replicas-to-write", 0)
+
+    fault.is_over()
+    assert exited == len(stack.lines("part_exited"))
+
+
+def _lost(stack: Stack) -> list[dict[str, Any]]:
+    """What Celery says of its connection."""
+    lines = stack.lines(logger="celery.worker.consumer.consumer")
+    return [line for line in lines if "Connection to broker lost" in line["event"]]
 
 
 def test_killed(stack: Stack, witness: Witness, breakable: Breakable) -> None:

@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.breakable import Breakable
 from support.stack import environment
+
+from ops import preflight
+from ops.connect import connect
+from ops.settings import Settings
 
 PARTS = ["up", "gateway", "dispatcher", "worker", "beat", "send", "config"]
 
@@ -140,6 +145,41 @@ def test_send_without_redis(tmp_path: Path) -> None:
     assert 1 == shown.returncode
     assert "redis.sock does not take it" in shown.stderr
     assert "invigil up" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, "appendfsync everysec"),
+        ({"appendfsync": "always", "appendonly": "no"}, "appendonly no"),
+        (None, "CONFIG GET is refused"),
+    ],
+)
+def test_up_strict_on_a_lax_redis(
+    tmp_path: Path, breakable: Breakable, change: dict[str, str] | None, named: str
+) -> None:
+    """Strict durability on a server that does not keep it, or does not say, is refused."""
+    url = breakable.url
+    with connect(url) as client:
+        for name, value in (change or {}).items():
+            client.config_set(name, value)
+        if change is None:
+            client.execute_command("ACL", "SETUSER", "guest", "on", ">x", "~*", "+@all", "-config")
+            url = f"{url}?username=guest&password=x"
+
+    done = invigil(tmp_path, "up", redis_url=url, INVIGIL_DURABILITY="strict")
+
+    assert (2, 1) == (done.returncode, len(done.stderr.splitlines()))
+    assert "INVIGIL_DURABILITY" in done.stderr
+    assert named in done.stderr
+
+
+def test_strict_redis_is_taken(breakable: Breakable) -> None:
+    """A server that syncs each command is what strict asks for."""
+    with connect(breakable.url) as client:
+        client.config_set("appendfsync", "always")
+
+    preflight.complete(Settings(redis_url=breakable.url, port=0, durability="strict"))
 
 
 def test_up_without_redis(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from filestore.document import Damaged
 from filestore.exam import Exam, transition
 from filestore.fact import Status, Type
 from filestore.store import Store
-from ops import keys
+from ops import keys, outage
 from tasks import attempts, inbox
 from tasks.exam import Desk, answer
 from tasks.inbox import Letter
@@ -317,6 +317,18 @@ def test_damaged_file(client: Client, store: Store) -> None:
 
     assert "{" == store.path("a").read_text()
     assert 1 == pending(client)
+
+
+def test_disk_is_back(client: Client, store: Store) -> None:
+    """The first file after an outage asks for all that waits; those after it do not."""
+    outage.DISK.went_on(OSError(28, "No space left on device"))
+    deliver(client, Type.START, 5, at_ms=1_000)
+    ring(client, store)
+    assert client.getdel(keys.RING_AGAIN)
+
+    deliver(client, Type.FINISH, "pass", at_ms=2_000)
+    ring(client, store)
+    assert not client.exists(keys.RING_AGAIN)
 
 
 def test_foreign_field(client: Client, store: Store) -> None:

@@ -19,6 +19,8 @@ LIVES = {
     "invigil:events": "bounded by its length",
     "invigil:counts": "four numbers",
     "invigil:dead": "people empty it",
+    "invigil:times": "what an entry's id does not tell; goes with the entry",
+    "invigil:damaged": "one field for each damaged file, until it is mended",
     "invigil:deadlines": "one member for each open exam",
     "invigil:celery:_kombu.binding": "the names of the queues and of the workers' mailboxes",
     "invigil:celery:unacked": "Celery's own; emptied as tasks end",

@@ -1,7 +1,9 @@
 """App: the Celery application, its queues, and what is bound to every line of its log."""
 
+import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +38,8 @@ VISIBILITY_TIMEOUT_S = 600
 MOST_CONNECTIONS = 2_000
 #: Seconds a new pool process may take to say that it is up; two busy cores need more than 4.
 PROCESS_START_S = 60
+#: Seconds that a worker has to end after an error that Celery cannot recover from.
+GIVEN_UP_S = 1.0
 #: Seconds between two tries to prepare a store whose disk was away when the worker started.
 PREPARE_EVERY_S = 3.0
 
@@ -207,6 +211,26 @@ def _ask_for_bells(**_: object) -> None:
         redis.exceptions.RedisError
     ):  # then the dispatcher rings by itself, seconds later
         redis_client().set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
+
+
+class EndSoon(logging.Handler):
+    """
+    End a worker that Celery has given up.
+
+    After an error that it calls unrecoverable, such as a race in its own handling of a lost
+    connection, Celery's main process can take 30 s to end, or for ever. What it held is taken up
+    again, as after a kill, so it need not take its time.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Start the clock; `celery.worker` is critical about nothing else."""
+        if record.name == "celery.worker":
+            clock = threading.Timer(GIVEN_UP_S, os._exit, (1,))
+            clock.daemon = True
+            clock.start()
+
+
+logging.getLogger("celery.worker").addHandler(EndSoon(logging.CRITICAL))
 
 
 @signals.worker_shutting_down.connect

@@ -21,8 +21,8 @@ from ops.settings import Settings
 from tasks import deadlines
 from tasks.inbox import Letter
 
-#: Seconds between two looks at what is damaged, and until one that did not come to an end is
-#: begun again.
+#: Seconds between two looks at what is damaged. Twice as many after each look that somebody or
+#: something was in the way of, up to the most: each goes through the whole stream.
 LOOK_EVERY_S = 1.0
 AGAIN_AFTER_S = 30.0
 #: A stream's first id, for one from which nothing was ever deleted.
@@ -61,6 +61,7 @@ class Rebuilder:
         self._settings = settings
         self._search: Search | None = None
         self._look_at = 0.0
+        self._pause_s = LOOK_EVERY_S
         self._review_at = 0.0
 
     @property
@@ -118,14 +119,16 @@ class Rebuilder:
         if len(page) == PAGE_COUNT:
             return
         self._search = None
+        pause_s = LOOK_EVERY_S
         for pk, letters in search.found.items():
             try:
                 self._rebuild(pk, letters, search)
-            except Locked:
-                self._look_at = monotonic() + AGAIN_AFTER_S
-            except OSError as error:
-                outage.DISK.went_on(error)
-                self._look_at = monotonic() + AGAIN_AFTER_S
+            except (Locked, OSError) as error:
+                if not isinstance(error, Locked):
+                    outage.DISK.went_on(error)
+                pause_s = min(self._pause_s * 2, AGAIN_AFTER_S)
+        self._pause_s = pause_s
+        self._look_at = monotonic() + pause_s
 
     def _letter(self, entry: Entry) -> Letter | None:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.client import Client
 from support.desks import Desks
+from support.waiting import wait_until
 
 from filestore.document import Damaged
 from ops import keys
@@ -303,6 +304,24 @@ def test_person_mends_it(desks: Desks, client: Client, *, mended: bool) -> None:
 
     assert not client.exists(keys.DAMAGED)
     assert client.exists(keys.RING_AGAIN)
+
+
+def test_somebody_is_at_work_on_it(desks: Desks, client: Client) -> None:
+    """While somebody holds its lock it waits; after that it is made anew within seconds."""
+    tell(desks)
+    before = desks.store.read("a")
+    text = damage(desks)
+    with desks.store.lock("a", wait_s=0):
+        rebuild(desks)
+    assert text == desks.store.path("a").read_bytes()
+
+    def is_mended() -> bool:
+        desks.dispatch()
+        return not client.exists(keys.DAMAGED)
+
+    wait_until(is_mended, saying="it is made anew")
+
+    assert before == desks.store.read("a")
 
 
 def test_killed_before_it_was_said(desks: Desks, client: Client) -> None:

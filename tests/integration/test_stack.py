@@ -54,7 +54,7 @@ def test_damaged_file(stack: Stack, change: str) -> None:
     assert (500, "urn:invigil:problem:damaged-exam") == (answer.status, answer.body["type"])
     stack.post(f"/exams/{pk}/result", {"status": "pass"})
 
-    wait_until(lambda: path.read_bytes() != spoilt, saying="it is made anew")
+    wait_until(lambda: stack.lines("exam_rebuilt", pk=pk), saying="it is made anew")
     wait_until(lambda: stack.has_status(pk, "pass"), saying="passed")
     assert json.loads(text)["started_at"] == stack.get(f"/exams/{pk}").body["started_at"]
     assert [spoilt] == [one.read_bytes() for one in path.parents[1].glob(f".damaged/{pk}.*")]

@@ -97,11 +97,11 @@ def chosen_envs(
 
     Every Python with the first server, and the running one with each: what a server does is the
     same for all of them, and each environment takes minutes. So what is killed and filled up is
-    left to the first Python and the last. A system is broken once, at the end.
+    left to the last Python, and to the running one with the other server. A system is broken once,
+    at the end.
     """
     with_pytest = [
-        f"py3{minor}-{servers[0]}" + ("" if minor in (minors[0], minors[-1]) else "-calm")
-        for minor in minors
+        f"py3{minor}-{servers[0]}" + ("" if minor == minors[-1] else "-calm") for minor in minors
     ]
     with_pytest += [f"py3{running}-{server}" for server in servers[1:]]
     if "--" in args:

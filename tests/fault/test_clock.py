@@ -94,5 +94,5 @@ def test_stand_by_after_a_step_back(stack: Stack, clock: Clock) -> None:
     stack.kill_part("dispatcher")
     witness.start("after")
 
-    wait_until(lambda: stack.document("after"), timeout_s=20, saying="started")
+    wait_until(lambda: stack.document("after"), saying="started")
     witness.check()

@@ -62,8 +62,8 @@ def test_full_disk(stack: Stack, exam_disk: SmallDisk, witness: Witness) -> None
     assert "started" == stack.document("full-before")["status"]
     exam_disk.free()
 
-    wait_until(lambda: stack.has_status("full-before", "pass"), timeout_s=20, saying="pass")
-    wait_until(lambda: stack.document("full-meanwhile"), timeout_s=20, saying="started")
+    wait_until(lambda: stack.has_status("full-before", "pass"), saying="pass")
+    wait_until(lambda: stack.document("full-meanwhile"), saying="started")
     assert stack.lines("available", what="disk")
     assert not stack.lines("unavailable", what="lock")
     witness.check()
@@ -81,7 +81,7 @@ def test_read_only_disk(stack: Stack, exam_disk: SmallDisk, witness: Witness) ->
     assert 200 == stack.get("/exams/ro-before").status
     exam_disk.remount("rw")
 
-    wait_until(lambda: stack.has_status("ro-before", "pass"), timeout_s=20, saying="pass")
+    wait_until(lambda: stack.has_status("ro-before", "pass"), saying="pass")
     witness.check()
 
 
@@ -95,17 +95,16 @@ def test_full_data_folder(stack: Stack, data_disk: SmallDisk, witness: Witness) 
 
     wait_until(
         lambda: witness.start("data-no").status == 503,
-        timeout_s=30,
         saying="Redis has met its disk",
     )
     assert 503 == stack.get("/readyz").status
     wait_until(lambda: stack.lines("unavailable", what="log"), saying="lost lines are said")
     data_disk.free()
 
-    wait_until(lambda: stack.get("/readyz").status == 200, timeout_s=20, saying="ready again")
+    wait_until(lambda: stack.get("/readyz").status == 200, saying="ready again")
     wait_until(lambda: witness.start("data-after").status == 202, saying="taken")
-    wait_until(lambda: stack.has_status("data-before", "absent"), timeout_s=20, saying="absent")
-    wait_until(lambda: stack.lines("available", what="log"), timeout_s=20, saying="log is back")
+    wait_until(lambda: stack.has_status("data-before", "absent"), saying="absent")
+    wait_until(lambda: stack.lines("available", what="log"), saying="log is back")
     witness.check()
 
 
@@ -121,7 +120,7 @@ def test_lost_permission(tmp_path: Path, redis_url: str | None) -> None:
         wait_until(lambda: stack.lines("unavailable", what="disk"), saying="it is said")
         lock.chmod(0o600)
 
-        wait_until(lambda: stack.document("permission"), timeout_s=20, saying="started")
+        wait_until(lambda: stack.document("permission"), saying="started")
         witness.check()
 
 

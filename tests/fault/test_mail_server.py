@@ -18,7 +18,7 @@ def test_mail_server_is_away(tmp_path: Path, redis_url: str | None) -> None:
     port = free_port("127.0.0.1")
     url = f"smtp://127.0.0.1:{port}"
     with running(tmp_path, redis_url=redis_url, mail_every=1, smtp_url=url) as stack:
-        wait_until(lambda: len(stack.lines(ASKED)) > 3, timeout_s=20, saying="tried in vain")
+        wait_until(lambda: len(stack.lines(ASKED)) > 3, saying="tried in vain")
         wait_until(lambda: stack.lines("unavailable", what="mail"), saying="it is said")
         assert not stack.lines("mail_sent")
         said = stack.lines("unavailable", what="mail")
@@ -27,10 +27,8 @@ def test_mail_server_is_away(tmp_path: Path, redis_url: str | None) -> None:
         env = {**stack.env, "INVIGIL_PART": "late-sink"}
         sink = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
         try:
-            wait_until(lambda: stack.lines("mail_sent"), timeout_s=20, saying="a mail went out")
-            wait_until(
-                lambda: stack.lines("available", what="mail"), timeout_s=20, saying="it is said"
-            )
+            wait_until(lambda: stack.lines("mail_sent"), saying="a mail went out")
+            wait_until(lambda: stack.lines("available", what="mail"), saying="it is said")
         finally:
             sink.terminate()
             sink.wait(20)

@@ -55,5 +55,5 @@ def test_lost_answer_inside(breakable: Breakable, tmp_path: Path, marks: tuple[b
         for number in range(EXAMS):
             status = "absent" if number % 2 else "pass"
             pk = f"in-{number}"
-            wait_until(lambda pk=pk, s=status: stack.has_status(pk, s), timeout_s=30, saying=pk)  # type: ignore[misc]
+            wait_until(lambda pk=pk, s=status: stack.has_status(pk, s), saying=pk)  # type: ignore[misc]
         witness.check()

@@ -47,22 +47,18 @@ class Fault:
         answer = self._witness.start(f"{self._name}-refused")
         assert (503, "2") == (answer.status, answer.headers.get("Retry-After"))
         assert 503 == self._stack.get("/readyz").status
-        wait_until(
-            lambda: self._count("unavailable") > self._said, timeout_s=15, saying="it is said"
-        )
+        wait_until(lambda: self._count("unavailable") > self._said, saying="it is said")
 
     def is_over(self) -> None:
         """See that all goes on by itself."""
-        wait_until(lambda: self._stack.get("/readyz").status == 200, timeout_s=20, saying="ready")
+        wait_until(lambda: self._stack.get("/readyz").status == 200, saying="ready")
         wait_until(
             lambda: self._witness.result(f"{self._name}-open").status == 202,
-            timeout_s=10,
             saying="taken again",
         )
         for pk, status in (("open", "pass"), ("short", "absent")):
             wait_until(
                 lambda pk=pk, status=status: self._stack.has_status(f"{self._name}-{pk}", status),  # type: ignore[misc]
-                timeout_s=30,
                 saying=f"{pk} is {status}",
             )
         wait_until(lambda: self._count("available") > self._back, saying="it is said")
@@ -106,7 +102,6 @@ def test_too_few_replicas(stack: Stack, witness: Witness) -> None:
     fault.is_refused()
     wait_until(
         lambda: {"worker-exam", "worker-slow"} <= {line["part"] for line in _lost(stack)},
-        timeout_s=15,
         saying="the workers have met it",
     )
     redis.config_set("min-replicas-to-write", 0)
@@ -169,7 +164,6 @@ def test_forged_greatest_id(stack: Stack, witness: Witness) -> None:
     wait_until(lambda: stack.document("forged"), saying="what was there is applied")
     wait_until(
         lambda: redis.xpending("invigil:commands", "dispatcher")["pending"] == 0,
-        timeout_s=15,
         saying="nothing is pending",
     )
     overdue_s = from_iso(stack.document("last")["deadline"]) / 1000 + 1
@@ -178,8 +172,8 @@ def test_forged_greatest_id(stack: Stack, witness: Witness) -> None:
     redis.delete("invigil:commands")
 
     wait_until(lambda: witness.start("anew").status == 202, saying="taken again")
-    wait_until(lambda: stack.document("anew"), timeout_s=15, saying="started")
-    wait_until(lambda: stack.has_status("last", "absent"), timeout_s=15, saying="absent")
+    wait_until(lambda: stack.document("anew"), saying="started")
+    wait_until(lambda: stack.has_status("last", "absent"), saying="absent")
     assert 1 == len(stack.lines("unavailable", what="stream", part="dispatcher"))
     wait_until(lambda: stack.lines("available", what="stream", part="dispatcher"), saying="said")
     witness.check()

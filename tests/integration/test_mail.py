@@ -70,15 +70,15 @@ def test_counts(stack: Stack) -> None:
     stack.post("/exams/m1/result", {"status": "fail"})
 
     expected = {"started": 3, "passed": 1, "failed": 1, "absent": 1}
-    wait_until(lambda: counted(stack) == expected, timeout_s=20, saying="all four counted")
+    wait_until(lambda: counted(stack) == expected, saying="all four counted")
     slots = len(mails(stack))
-    wait_until(lambda: len(mails(stack)) > slots, timeout_s=20, saying="one digest more")
+    wait_until(lambda: len(mails(stack)) > slots, saying="one digest more")
     assert expected == counted(stack)
 
 
 def test_text_and_html(stack: Stack) -> None:
     """A digest says the same in text and in HTML, and names its receiver."""
-    mail = wait_until(lambda: mails(stack), timeout_s=20, saying="a digest")[0]
+    mail = wait_until(lambda: mails(stack), saying="a digest")[0]
 
     assert "invigilator@localhost" == mail["To"]
     for kind in ("plain", "html"):
@@ -90,7 +90,7 @@ def test_text_and_html(stack: Stack) -> None:
 def test_once_per_slot(stack: Stack) -> None:
     """Two beats make one mail per slot: every message id is there once."""
     count = len(mails(stack))
-    wait_until(lambda: len(mails(stack)) >= count + 3, timeout_s=30, saying="three digests more")
+    wait_until(lambda: len(mails(stack)) >= count + 3, saying="three digests more")
 
     ids = [str(mail["Message-ID"]) for mail in mails(stack)]
     assert len(set(ids)) == len(ids)
@@ -100,7 +100,7 @@ def test_once_per_slot(stack: Stack) -> None:
 def test_no_slot_missed(stack: Stack) -> None:
     """A running system sends a digest for every slot."""
     count = len(mails(stack))
-    wait_until(lambda: len(mails(stack)) >= count + 3, timeout_s=30, saying="three digests more")
+    wait_until(lambda: len(mails(stack)) >= count + 3, saying="three digests more")
 
     slots = sorted(
         int(str(mail["Message-ID"]).split("-")[1].split("@")[0]) for mail in mails(stack)

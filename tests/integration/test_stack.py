@@ -36,7 +36,7 @@ def nothing_left(stack: Stack) -> Iterator[None]:
         is_open = client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
         return not is_open and not list(client.scan_iter(keys.inbox("*")))
 
-    wait_until(is_settled, timeout_s=30, saying="every entry is acknowledged")
+    wait_until(is_settled, saying="every entry is acknowledged")
     assert [] == list((stack.settings.exams / ".tmp").iterdir())
 
 
@@ -304,9 +304,7 @@ def test_worker_by_hand(stack: Stack, tmp_path: Path, typed: str) -> None:
 
     process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
-        wait_until(
-            lambda: b"part_ready" in log.read_bytes()[size:], timeout_s=30, saying="worker ready"
-        )
+        wait_until(lambda: b"part_ready" in log.read_bytes()[size:], saying="worker ready")
     finally:
         process.terminate()
         assert 0 == process.wait(30)

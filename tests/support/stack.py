@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Stack:
     process: "subprocess.Popen[bytes]"
     output: Path
     url: str = ""
+    _parsed: list[dict[str, Any]] = field(default_factory=list)
+    _parsed_of: tuple[Path, int] = (Path(), 0)
 
     def redis(self) -> redis.Redis:
         """Connect to the stack's Redis."""
@@ -50,16 +52,25 @@ class Stack:
 
     def lines(self, event: str = "", **keys: object) -> list[dict[str, Any]]:
         """Read the lines on standard output so far, by name and values."""
-        found = [
-            json.loads(line)
-            for line in self.output.read_text().splitlines(keepends=True)
-            if line.endswith("\n")
-        ]
+        self._read_on()
         return [
             line
-            for line in found
+            for line in self._parsed
             if event in ("", line["event"]) and all(line.get(k) == v for k, v in keys.items())
         ]
+
+    def _read_on(self) -> None:
+        """Parse what was added since the last look: who waits looks a hundred times a second."""
+        path, offset = self._parsed_of
+        if path != self.output:  # the system was started again
+            self._parsed, offset = [], 0
+        with self.output.open("rb") as file:
+            file.seek(offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        if newline:
+            self._parsed += [json.loads(line) for line in whole.split(b"\n")]
+            offset += len(whole) + len(newline)
+        self._parsed_of = (self.output, offset)
 
     def post(self, path: str, body: Any, **headers: str) -> Answer:
         """POST a JSON body, or bytes as they are."""

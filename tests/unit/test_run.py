@@ -84,7 +84,7 @@ def test_environment_without_its_python_is_not_built(checkout: Path) -> None:
 
 def test_every_interpreter_and_every_server() -> None:
     """The tests run on each Python, and on the running one against each server; the rest once."""
-    expected = ["py311-valkey", "py312-valkey-calm", "py313-valkey", "py311-redis"]
+    expected = ["py311-valkey-calm", "py312-valkey-calm", "py313-valkey", "py311-redis"]
 
     actual = run.chosen_envs([], [11, 12, 13], ["valkey", "redis"], running=11)
 

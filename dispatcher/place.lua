@@ -6,7 +6,8 @@
 -- its first arrival. An entry that is placed already keeps its time, and one that was acknowledged
 -- meanwhile is not placed again.
 --
--- KEYS  1 lease, 2 commands, 3 in hand
+-- KEYS  1 lease, 2 commands
+--       3 in hand    deleted: the caller holds nothing any more
 --       4 times      hash entry id -> ingress time in ms, where the id does not tell it
 --       5... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
 -- ARGV  1 token, 2 group, 3 consumer of echoes, then for each inbox: entry id, letter; then the
@@ -23,8 +24,8 @@ for i = 5, #KEYS do
   local entry, letter = ARGV[2 * i - 6], ARGV[2 * i - 5]
   if #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
     local id_ms = string.match(entry, '^%d+')
-    local came = redis.call('HGET', KEYS[4], entry) or id_ms
-    local at = math.min(tonumber(came), now)
+    local came = tonumber(redis.call('HGET', KEYS[4], entry) or '') or tonumber(id_ms)
+    local at = math.min(came, now)
     local value = string.format('%.0f', at) .. ' ' .. letter
     placed = placed + redis.call('HSETNX', KEYS[i], entry, value)
     if at ~= tonumber(id_ms) then

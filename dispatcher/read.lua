@@ -22,6 +22,6 @@ local reply = redis.call('XREADGROUP', 'GROUP', ARGV[3], ARGV[4], 'COUNT', ARGV[
                          'STREAMS', KEYS[2], ARGV[5])
 local entries = reply and reply[1] and reply[1][2] or {}
 if #entries > 0 then
-  redis.call('SET', KEYS[3], #entries, 'PX', 5 * ARGV[2])
+  redis.call('SET', KEYS[3], #entries)
 end
 return {'read', entries}

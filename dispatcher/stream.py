@@ -100,23 +100,28 @@ class Stream:
         if not stale:
             return []
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND]
-        arguments: list[str | int] = [self._token, LEASE_MS, keys.GROUP, consumer, IDLE_MS]
+        arguments: list[str | int] = [self._token, keys.GROUP, consumer, IDLE_MS]
         arguments += stale
         return _entries(self._claim(keys=names, args=arguments)) or []
 
-    def place(self, letters: Sequence[Letter], *, echoes: Sequence[str]) -> None:
+    def place(
+        self, letters: Sequence[Letter], *, echoes: Sequence[str], has_more: bool = False
+    ) -> None:
         """
         Put letters into their inboxes, hand echoes over, and have nothing in hand any more.
 
         Args:
             echoes: Their entry ids.
+            has_more: Whether others were read, by this dispatcher or the one before it, and are not
+                placed yet: until they are, nobody may say that an exam has no start.
 
         Raises:
             LeaseLost: Another dispatcher is active.
         """
         inboxes = [keys.inbox(letter.pk) for letter in letters]
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
-        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.TIMES, *inboxes]
+        in_hand = keys.NOWHERE if has_more else keys.IN_HAND
+        names = [keys.LEASE, keys.COMMANDS, in_hand, keys.TIMES, *inboxes]
         arguments = [self._token, keys.GROUP, keys.SLOW_CONSUMER, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost

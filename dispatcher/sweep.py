@@ -72,14 +72,16 @@ def restore(redis: Redis, store: Store, pk: str, *, moment: Moment) -> Exam | No
     Set an exam's deadline if it is open and has none; return the exam if so.
 
     Under the exam's lock, so that nobody decides it between the look and the step. An exam that
-    is locked is being worked on, and a damaged one is noted.
+    is locked is being worked on, and a damaged one is noted. One whose letters are pending gets its
+    deadline when they are applied; while the disk does not take them, an expiry among them, each
+    sweep would add one more.
     """
     try:
         with store.lock(pk, wait_s=0):
             exam = store.load(pk)
             if exam is None or exam.standing.status is not Status.STARTED:
                 store.close(pk)
-            elif moment.has_lost(exam):
+            elif moment.has_lost(exam) and (moment.is_idle or not redis.exists(keys.inbox(pk))):
                 redis.zadd(keys.DEADLINES, {pk: exam.standing.deadline_ms})
                 return exam
     except Locked:

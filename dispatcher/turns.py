@@ -107,8 +107,9 @@ class Dispatcher:
         """Dispatch all that was read and not acknowledged, in the stream's order."""
         after = "0"
         while entries := self._stream.read_pending(after):
-            self.dispatch(entries, redelivered=True)
+            self.dispatch(entries, redelivered=True, has_more=True)
             after = entries[-1].id
+        self._stream.place([], echoes=[])
 
     def turn(self) -> None:
         """Fire deadlines, dispatch what is new, look after what was left; or wait."""
@@ -170,14 +171,16 @@ class Dispatcher:
             )
         return WAIT_MS if promotion.next_in_ms is None else promotion.next_in_ms + 1
 
-    def dispatch(self, entries: Sequence[Entry], *, redelivered: bool) -> None:
+    def dispatch(
+        self, entries: Sequence[Entry], *, redelivered: bool, has_more: bool = False
+    ) -> None:
         """Decode, bury what is nobody's command, place letters, ring bells."""
         if not entries:
             return
         reads = [read for entry in entries if (read := self.read(entry))]
         letters = [found for read in reads if (found := self._letter(read))]
         echoes = self._echoes(reads)
-        self._stream.place(letters, echoes=[echo.kwargs["entry"] for echo in echoes])
+        self._stream.place(letters, echoes=[e.kwargs["entry"] for e in echoes], has_more=has_more)
         fitting = echoes[: self._stream.echo_room()] if echoes else []
         tasks = [*self._bells(letters), *fitting]
         send(self._app, tasks)

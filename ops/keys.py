@@ -28,7 +28,8 @@ DEADLINES = "invigil:deadlines"
 COUNTS = "invigil:counts"
 #: String: token of the dispatcher at work; expires when its holder stops renewing.
 LEASE = "invigil:lease:dispatcher"
-#: String: set while the dispatcher holds entries that it read and has not placed yet.
+#: String: set from when a dispatcher reads entries until it, or its successor, has placed them. It
+#: does not expire: it stands for as long as there is nobody who could place them.
 IN_HAND = "invigil:in-hand"
 #: String: set by an exam worker that starts, since its predecessor may have died with bells in
 #: hand, and by one that finds the disk back. Seconds for which that wish stands; a dispatcher that

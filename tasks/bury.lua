@@ -17,7 +17,7 @@ local MOST = 3500 * 2
 local function arrival()
   local letter = KEYS[4] and redis.call('HGET', KEYS[4], ARGV[2])
   local known = letter and string.match(letter, '^%d+')
-  known = known or redis.call('HGET', KEYS[3], ARGV[2])
+  known = known or string.match(redis.call('HGET', KEYS[3], ARGV[2]) or '', '^%d+$')
   if known then
     return known
   end

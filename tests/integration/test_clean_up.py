@@ -71,6 +71,17 @@ def test_overdue_while_idle(client: Client, store: Store) -> None:
     assert ["a"] == list(deadlines(client))
 
 
+def test_letters_wait(client: Client, store: Store) -> None:
+    """An overdue exam whose letters wait for the disk gets no second expiry beside the first."""
+    save(store, "a", now_ms(client) - 61_000 - OVERDUE_MS)
+    client.hset(keys.inbox("a"), "1-0", "its expiry")
+    client.xadd(keys.COMMANDS, {"type": "exam.expire", "data": "{}"})
+
+    assert [] == list(sweep(client, store))
+    client.delete(keys.inbox("a"))
+    assert ["a"] == [exam.pk for exam in sweep(client, store)]
+
+
 def test_expiry_on_its_way(client: Client, store: Store) -> None:
     """An exam whose deadline has just fired is left alone while anything is under way."""
     save(store, "just", now_ms(client) - 61_000)

@@ -374,6 +374,42 @@ def test_in_hand(client: Client, app: Celery, server: Settings) -> None:
     assert not client.exists(keys.IN_HAND)
 
 
+def test_in_hand_of_a_predecessor(client: Client, app: Celery, server: Settings) -> None:
+    """What a dead dispatcher had in hand counts until the last of it is placed, however long."""
+    dispatcher = active(client, app, server)
+    push(client, {"pk": "a"})
+    dispatcher._stream.read_new()
+    assert -1 == client.ttl(keys.IN_HAND)
+    seen: list[object] = []
+    place = dispatcher._stream.place
+
+    def placing(*args: Any, **kwargs: Any) -> None:
+        place(*args, **kwargs)
+        seen.append((client.exists(keys.inbox("a")), client.exists(keys.IN_HAND)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatcher._stream, "place", placing)
+        dispatcher.recover()
+
+    assert [(1, 1), (1, 0)] == seen
+
+
+def test_buried_and_read_again(client: Client, app: Celery, server: Settings) -> None:
+    """
+    An entry that was buried is placed again when the group was made anew.
+
+    Its mark among the times, which is no time, once stopped the dispatcher for good.
+    """
+    dispatcher = active(client, app, server)
+    entry = push(client, {"pk": "a"})
+    client.hset(keys.TIMES, entry, keys.BURIED)
+
+    dispatcher.turn()
+
+    ms = entry.partition("-")[0]
+    assert client.hget(keys.inbox("a"), entry).startswith(f"{ms} ".encode())
+
+
 def test_deleted_entry(client: Client, app: Celery, server: Settings, tmp_path: Path) -> None:
     """An entry that was deleted while pending is buried, and holds up nothing."""
     dispatcher = active(client, app, server)

@@ -29,7 +29,7 @@ def run_chaos(
     try:
         card = asyncio.run(run(order))
     except NotReady as error:
-        click.echo(f"invigil chaos: the system did not start:\n{error}", err=True)
+        click.echo(f"invigil chaos: the system did not start ({place}):\n{error}", err=True)
         return BROKEN
     (place / "scorecard.json").write_text(json.dumps(card.as_dict(), indent=1) + "\n")
     click.echo(json.dumps(card.as_dict()) if as_json else card.as_text())

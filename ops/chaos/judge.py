@@ -69,7 +69,8 @@ def _exam(pk: str, sent: Sequence[Sent], evidence: Evidence) -> Iterator[Violati
         yield Violation("unasked", pk, "it has a file, and nobody started it")
         return
     expiries = [r for r in history if r["type"] == "exam.expire" and r["verdict"] in MOVED]
-    if wanted.status != "absent" and (document["status"] == "absent" or expiries):
+    was_absent = document["status"] == "absent" or expiries or pk in evidence.absent_at_ms
+    if wanted.status != "absent" and was_absent:
         yield Violation("false absent", pk, f"it was {wanted.status} in time")
     elif document["status"] != wanted.status:
         yield Violation("wrong end", pk, f"{document['status']} instead of {wanted.status}")

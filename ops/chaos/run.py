@@ -19,7 +19,7 @@ from ops.chaos.judge import Violation, judge
 from ops.chaos.ledger import Ledger
 from ops.chaos.nemesis import Fault, Nemesis
 from ops.chaos.scorecard import Scorecard
-from ops.chaos.stack import Stack
+from ops.chaos.stack import NotReady, Stack
 from ops.connect import connect
 
 #: Seconds in which the system must be at rest once nobody sends and nothing breaks any more.
@@ -71,6 +71,8 @@ async def run(order: Order) -> Scorecard:
         await stack.stop()
         ledger.close()
     violations = judge(ledger.sent, evidence)
+    if not ledger.acknowledged:
+        violations.append(Violation("nothing done", "the run", "no command was acknowledged"))
     violations += [
         Violation("not recovered", fault.part, "not within a minute")
         for fault in faults
@@ -101,6 +103,10 @@ async def _load(order: Order, stack: Stack, ledger: Ledger) -> list[Fault]:
         async with driver, asyncio.TaskGroup() as both:
             both.create_task(driver.run(order.seconds))
             both.create_task(nemesis.run(order.seconds))
+    except ExceptionGroup as group:
+        if found := group.subgroup(NotReady):
+            raise found.exceptions[0] from group
+        raise
     finally:
         shown.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -49,7 +49,7 @@ def rung_again(stack: Stack, pk: str) -> bool:
 def test_full_disk(stack: Stack, exam_disk: SmallDisk, witness: Witness) -> None:
     """What comes while the exams' disk is full is applied when it is not; an exam whose deadline
     passes meanwhile keeps the result that was in time."""
-    witness.start("full-before", duration=3)
+    witness.start("full-before", duration=6)
     wait_until(lambda: stack.document("full-before"), saying="started")
     exam_disk.fill()
 

@@ -79,6 +79,7 @@ def test_fate_unknown() -> None:
         ("twice", evidence("pass", STARTED, STARTED | {"entry": f"{BEGAN}-1"}, PASSED)),
         ("false absent", evidence("absent", STARTED, EXPIRED, PASSED | {"verdict": "refused"})),
         ("false absent", evidence("pass", STARTED, EXPIRED, PASSED | {"verdict": "corrected"})),
+        ("false absent", evidence("pass", STARTED, PASSED, absent_at_ms={"a": BEGAN + 5_001})),
         ("corrected", evidence("pass", STARTED, EXPIRED, PASSED | {"verdict": "corrected"})),
         ("wrong end", evidence("fail", STARTED, PASSED)),
         ("wrong end", evidence("started", STARTED, PASSED)),

@@ -61,34 +61,31 @@ def stages(settings: Settings, *, sink_port: int | None) -> list[list[Part]]:
     """
     Return the parts in the order of their start. They end in the reverse order.
 
-    What decides exams comes first: where everything starts at once on two cores, a deadline that is
-    due would wait for twice as long.
-
     Args:
         settings: With a port for the gateway and the URL of a mail server.
         sink_port: Port of the development mail sink; None when there is a real mail server.
     """
     part = partial(_part, settings)
     cli = [sys.executable, "-m", "ops.cli"]
-
-    def worker(queue: str, scale: str) -> Part:
-        return part(f"worker-{queue}", worker_argv(queue, scale), grace_s=WORKER_GRACE_S)
-
+    scales = {
+        QUEUE_EXAM: settings.exam_autoscale,
+        QUEUE_MAIL: settings.mail_autoscale,
+        QUEUE_SLOW: settings.slow_autoscale,
+    }
     first = [_redis(settings)] if settings.is_embedded else []
     if sink_port is not None:
         first.append(part("sink", [*cli, "sink", "--port", str(sink_port)], ends_first=True))
     return [
         first,
         [
-            worker(QUEUE_EXAM, settings.exam_autoscale),
+            *(
+                part(f"worker-{queue}", worker_argv(queue, scale), grace_s=WORKER_GRACE_S)
+                for queue, scale in scales.items()
+            ),
             part("dispatcher", [*cli, "dispatcher"], ends_first=True),
-        ],
-        [
-            worker(QUEUE_MAIL, settings.mail_autoscale),
-            worker(QUEUE_SLOW, settings.slow_autoscale),
             part("beat", beat_argv(), ends_first=True),
-            part("gateway", [*cli, "gateway"], ends_first=True),
         ],
+        [part("gateway", [*cli, "gateway"])],
     ]
 
 

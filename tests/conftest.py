@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from support.server import is_valkey, program
+from support.stack import Stack, running
 
 from ops import embedded
 from ops.settings import Settings
@@ -62,3 +63,15 @@ def redis_url(server_program: Path) -> Iterator[str | None]:
         settings = Settings(data=Path(folder))
         with embedded.running(settings, server=server_program):
             yield settings.redis
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
+    """
+    A running system that a module's tests share: each uses exams of its own.
+
+    A module that breaks more than a part, or needs other settings, has a fixture of this name.
+    """
+    folder = tmp_path_factory.mktemp("stack")
+    with running(folder, redis_url=redis_url, mail_every=3600) as stack:
+        yield stack

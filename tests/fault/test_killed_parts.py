@@ -11,21 +11,13 @@ from pathlib import Path
 
 import pytest
 from support.client import Client
-from support.stack import Stack, running
+from support.stack import Stack
 from support.waiting import wait_until
 
 from ops import keys
 
 #: The parts of a stack that is left alone for a moment.
 PARTS = ("worker-exam", "worker-mail", "worker-slow", "dispatcher", "beat", "gateway")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
-    """A running system; each test uses exams of its own."""
-    folder = tmp_path_factory.mktemp("stack")
-    with running(folder, redis_url=redis_url, mail_every=3600) as stack:
-        yield stack
 
 
 @pytest.fixture(autouse=True)

@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stack import Stack, running
+from support.stack import Stack
 from support.waiting import wait_until
 
 from filestore.document import from_iso
 from ops import keys
 from tasks.app import KEY_PREFIX
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
-    """A running system; each test uses exams of its own."""
-    folder = tmp_path_factory.mktemp("stack")
-    with running(folder, redis_url=redis_url, mail_every=3600) as stack:
-        yield stack
 
 
 @pytest.fixture(autouse=True)

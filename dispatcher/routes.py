@@ -13,7 +13,7 @@ from tasks.inbox import Letter
 #: Exams that one bell names at most. A Celery message costs a millisecond, whatever it names.
 MOST_PKS = 64
 #: Over how many bells a few exams are spread, so that several worker processes share them.
-SPREAD = 4
+SPREAD = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from tasks.inbox import Letter, encode
 
 #: Entries per read. Of commands that is 16 MiB at most; what a stranger pushes may be larger.
 READ_COUNT = 256
-#: Celery messages that may wait for the exam workers; the rest of a backlog stays on the stream.
-MOST_BELLS = 200
+#: Celery messages that may wait for the exam workers. One that waits says that they are all busy:
+#: what comes in meanwhile stays on the stream, and shares a bell when there is room. A message
+#: costs its sender and its receiver a millisecond or two each, an exam in it next to nothing.
+MOST_BELLS = 1
 #: Echoes that may wait in the slow queue; more stay pending, and go when there is room.
 MOST_ECHOES = 1_000
 #: Milliseconds until an entry that was not acknowledged is taken up again: after the first

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 
 import redis.exceptions
@@ -13,11 +12,12 @@ from redis import Redis
 from dispatcher.bell import Message, new_task_id, send
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
+from dispatcher.report import Fullness, Read, dispatched
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.store import Store
-from ingest.commands import Command, Echo, decode
+from ingest.commands import Echo, decode
 from ingest.faults import InvalidCommand
 from ops import keys, outage
 from ops.connect import is_exhausted
@@ -36,19 +36,6 @@ CLAIM_EVERY_S = 1.0
 FULL_S = 0.02
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """An entry with the command it holds."""
-
-    entry: str
-    command: Command
-
-    @property
-    def command_id(self) -> str:
-        """The producer's own id, or the entry's."""
-        return self.command.id or self.entry
 
 
 class Dispatcher:
@@ -84,7 +71,7 @@ class Dispatcher:
         )
         self._claim_at = 0.0
         self._sweep_at = 0.0
-        self._is_full = False
+        self._fullness = Fullness()
 
     def serve(self) -> None:
         """
@@ -115,7 +102,7 @@ class Dispatcher:
         """Fire deadlines, dispatch what is new, look after what was left; or wait."""
         next_in_ms = self.fire()
         entries = self._stream.read_new()
-        self._note_fullness(is_full=entries is None)
+        self._fullness.note(is_full=entries is None)
         if entries is None:
             self._stop.wait(FULL_S)
             return
@@ -184,7 +171,7 @@ class Dispatcher:
         fitting = echoes[: self._stream.echo_room()] if echoes else []
         tasks = [*self._bells(letters), *fitting]
         send(self._app, tasks)
-        self._report(reads, letters, tasks, redelivered=redelivered)
+        dispatched(reads, letters, tasks, redelivered=redelivered)
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
@@ -226,35 +213,3 @@ class Dispatcher:
             for read in reads
             if isinstance(data := read.command.data, Echo)
         ]
-
-    def _report(
-        self,
-        reads: Sequence[Read],
-        letters: Sequence[Letter],
-        tasks: Sequence[Message],
-        *,
-        redelivered: bool,
-    ) -> None:
-        """One line per command, with the task it was given to."""
-        task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
-        task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
-        pk_of = {letter.entry: letter.pk for letter in letters}
-        for read in reads:
-            pk = pk_of.get(read.entry)
-            task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
-            if task_id is None:
-                continue  # an echo for which there is no room yet
-            log.info(
-                Event.DISPATCHED,
-                entry=read.entry,
-                command_id=read.command_id,
-                type=read.command.type,
-                pk=pk,
-                task_id=task_id,
-                redelivered=redelivered,
-            )
-
-    def _note_fullness(self, *, is_full: bool) -> None:
-        if is_full != self._is_full:
-            self._is_full = is_full
-            log.info(Event.READING_PAUSED if is_full else Event.READING_RESUMED)

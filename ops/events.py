@@ -95,9 +95,9 @@ class Event(StrEnum):
     LEASE_TAKEN = "lease_taken"
     #: dispatcher: another one is active; it stands by
     LEASE_LOST = "lease_lost"
-    #: dispatcher: the exam queue is deep enough; the backlog stays on the stream
+    #: dispatcher: for a second all exam workers were busy; the backlog stays on the stream
     READING_PAUSED = "reading_paused"
-    #: dispatcher: the exam queue has room again
+    #: dispatcher: an exam worker has taken what waited; reading goes on
     READING_RESUMED = "reading_resumed"
     #: dispatcher: entries that everyone is done with, and that are old enough, left the stream
     TRIMMED = "trimmed"

@@ -1,0 +1,74 @@
+"""Report: the lines that a dispatcher's turns write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from dispatcher.bell import Message
+from ingest.commands import Command
+from ops.events import Event
+from tasks.inbox import Letter
+
+#: Seconds for which the queue must be full before the log says so: under load it is for moments.
+PAUSED_S = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry with the command it holds."""
+
+    entry: str
+    command: Command
+
+    @property
+    def command_id(self) -> str:
+        """The producer's own id, or the entry's."""
+        return self.command.id or self.entry
+
+
+def dispatched(
+    reads: Sequence[Read],
+    letters: Sequence[Letter],
+    tasks: Sequence[Message],
+    *,
+    redelivered: bool,
+) -> None:
+    """One line per command, with the task it was given to."""
+    task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
+    task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
+    pk_of = {letter.entry: letter.pk for letter in letters}
+    for read in reads:
+        pk = pk_of.get(read.entry)
+        task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
+        if task_id is None:
+            continue  # an echo for which there is no room yet
+        log.info(
+            Event.DISPATCHED,
+            entry=read.entry,
+            command_id=read.command_id,
+            type=read.command.type,
+            pk=pk,
+            task_id=task_id,
+            redelivered=redelivered,
+        )
+
+
+class Fullness:
+    """Whether the exam queue is full, and has been for long enough to say so."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._is_said = False
+
+    def note(self, *, is_full: bool) -> None:
+        """Take what the last look saw; say once that reading pauses, and once that it goes on."""
+        now = monotonic()
+        self._since = (now if self._since is None else self._since) if is_full else None
+        is_paused = self._since is not None and now - self._since >= PAUSED_S
+        if is_paused != self._is_said:
+            self._is_said = is_paused
+            log.info(Event.READING_PAUSED if is_paused else Event.READING_RESUMED)

@@ -110,3 +110,23 @@ class Event(StrEnum):
     EXAM_REBUILT = "exam_rebuilt"
     #: dispatcher: a damaged file stays, and its exam waits: the stream does not tell it for sure
     EXAM_NOT_REBUILT = "exam_not_rebuilt"
+
+    # --- log --------------------------------------------------------------------------------
+    #: any process: its first line; names the file before this one, and accounts for the chains
+    #: that have ended
+    LOG_OPENED = "log_opened"
+    #: any part: the file was full; names it
+    LOG_ROTATED = "log_rotated"
+    #: any part: the oldest file was removed; carries the last line of each chain in it
+    LOG_REMOVED = "log_removed"
+    #: any process that ends in order: its last line
+    LOG_CLOSED = "log_closed"
+
+
+#: Lines that an audit can do without; the others are written at every level.
+SPARE = frozenset({Event.REQUEST_REFUSED, Event.OUTPUT})
+
+
+def is_audited(name: object) -> bool:
+    """Whether an audit needs the lines of that name."""
+    return isinstance(name, Event) and name not in SPARE

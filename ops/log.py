@@ -1,89 +1,30 @@
 """Log: one JSON line per event, to a file per part and to standard output."""
 
+import atexit
 import io
 import logging
 import os
 import sys
-import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from ops import outage
+from ops import hygiene
+from ops.events import is_audited
+from ops.journal import Journal, Render
+from ops.logfile import LogFile
 from ops.settings import BadSettings, Settings
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
 HIDDEN = {"settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}
+MEGABYTE = 1 << 20
 #: Keys that say which process speaks; of interest where one speaks of another.
 OWN = {"part", "pid"}
 #: Loggers that repeat, for each message, what our own lines say better.
 CHATTY = ("celery.app.trace", "celery.worker.strategy", "aiohttp.access", "asyncio")
 #: aiohttp's own words, with a traceback, for requests that we or it answered with a 4xx.
 SILENT = ("aiohttp.server",)
-#: A line without an end is looked at again so often, with so many seconds between: Linux shows
-#: the pages of one ``write`` one after the other, so another process' line may be half there.
-LOOKS, LOOK_S = 100, 0.01
-
-
-class WholeLines(logging.Handler):
-    """
-    Append each line with one write.
-
-    Several processes of one part share a file: with ``O_APPEND`` and one ``write`` per line, no
-    line is torn by another's. A full disk must not stop the work: the line is lost, which is said
-    once, and the next one is tried again. What a full disk has torn ends where the next line
-    begins.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
-        self._looks = LOOKS  # before the first line: whoever wrote it before may have torn it
-        super().__init__()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write *record* as one line."""
-        try:
-            line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
-        except Exception:  # a handler never raises: logging's contract
-            self.handleError(record)
-            return
-        try:
-            self._write(line)
-        except OSError as error:
-            self._looks = 1
-            outage.LOG.went_on(error)  # its line comes here too, and is lost as well
-        else:
-            outage.LOG.ended()
-
-    def _write(self, line: bytes) -> None:
-        if self._stays_torn():
-            line = b"\n" + line
-        self._looks = 0
-        while line:
-            line = line[os.write(self._descriptor, line) :]
-
-    def _stays_torn(self) -> bool:
-        """Whether the last line has no end, and is not just being written by another process."""
-        for look in range(self._looks):
-            time.sleep(LOOK_S if look else 0)
-            if not self._is_torn():
-                return False
-        return self._looks > 0
-
-    def _is_torn(self) -> bool:
-        try:
-            size = os.fstat(self._descriptor).st_size
-            return size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
-        except OSError:  # no file to look back into, such as a pipe
-            return False
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-        super().close()
 
 
 def configure(settings: Settings, *, part: str, is_quiet: bool = False) -> None:
@@ -100,21 +41,18 @@ def configure(settings: Settings, *, part: str, is_quiet: bool = False) -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a text must not fail on a terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        _stamp(part),
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-    ]
-    file = _file(settings, part=part)
-    json_line = structlog.processors.JSONRenderer(default=str)
-    file.setFormatter(_formatter([*shared, json_line]))
-    console = logging.StreamHandler(sys.stdout)
-    is_json = not is_console(settings)
-    console.setFormatter(file.formatter if is_json else _formatter([*shared, *_for_people(part)]))
-
-    _route([file] if is_quiet else [file, console], level=settings.log_level.upper())
+    journal = Journal(
+        _file(settings, part=part),
+        part=part,
+        render=_renderer(part),
+        stream=None if is_quiet else sys.stdout,
+        for_people=_for_people(part) if is_console(settings) else None,
+        keep=settings.log_files,
+    )
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    journal.addFilter(lambda record: record.levelno >= level or _is_audited(record))
+    _route(journal, level=min(level, logging.INFO))
+    atexit.register(journal.shut)
 
 
 def is_console(settings: Settings) -> bool:
@@ -153,6 +91,34 @@ def _stamp(part: str) -> Processor:
     return stamp
 
 
+def _renderer(part: str) -> Render:
+    position: dict[str, str | int] = {}
+
+    def add_position(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {**event, **position}
+
+    def render(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
+        return hygiene.render(event)
+
+    formatter = _formatter([*_shared(part), add_position, render])
+
+    def line(record: logging.LogRecord, at: dict[str, str | int]) -> str:
+        position.update(at)
+        return formatter.format(record)
+
+    return line
+
+
+def _shared(part: str) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        _stamp(part),
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+    ]
+
+
 def _formatter(processors: list[Processor]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name],
@@ -160,10 +126,15 @@ def _formatter(processors: list[Processor]) -> logging.Formatter:
     )
 
 
-def _route(handlers: list[logging.Handler], *, level: str) -> None:
-    """Send every logger's records to *handlers*, structlog's among them."""
+def _is_audited(record: logging.LogRecord) -> bool:
+    """Whether an audit needs the line, so that it is written however few are wanted."""
+    return isinstance(record.msg, dict) and is_audited(record.msg.get("event"))
+
+
+def _route(journal: Journal, *, level: int) -> None:
+    """Send every logger's records to *journal*, structlog's among them."""
     root = logging.getLogger()
-    root.handlers = handlers
+    root.handlers = [journal]
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     for name in CHATTY:
@@ -181,20 +152,20 @@ def _route(handlers: list[logging.Handler], *, level: str) -> None:
     )
 
 
-def _file(settings: Settings, *, part: str) -> WholeLines:
+def _file(settings: Settings, *, part: str) -> LogFile:
     try:
-        return WholeLines(settings.logs / f"{part}.jsonl")
+        return LogFile(settings.logs / f"{part}.jsonl", most_bytes=settings.log_size * MEGABYTE)
     except OSError as error:
         sentence = f"INVIGIL_DATA: cannot use {settings.data}: {error.strerror}"
         raise BadSettings(sentence) from None
 
 
-def _for_people(own_part: str) -> list[Processor]:
+def _for_people(own_part: str) -> logging.Formatter:
     def shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Keep what a person looks for; show control characters rather than let them act."""
         is_own = event["part"] == own_part
         kept = {
-            name: _harmless(name, value)
+            name: _harmless(name, hygiene.clean(name, value))
             for name, value in event.items()
             if name not in HIDDEN and value is not None and value is not False
             if not (is_own and name in OWN)
@@ -204,7 +175,7 @@ def _for_people(own_part: str) -> list[Processor]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=not has_no_color(), timestamp_key="ts", pad_event_to=18
     )
-    return [shorten, renderer]
+    return _formatter([*_shared(own_part), shorten, renderer])
 
 
 def _harmless(name: str, value: object) -> object:

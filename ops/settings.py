@@ -65,7 +65,13 @@ class Settings(BaseSettings):
         "normal", description="Of Redis; strict: a command is on its disk before it is answered"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe line that is written"
+        "info", description="Least severe line that is written; what an audit needs always is"
+    )
+    log_size: int = Field(
+        64, ge=1, le=4096, description="Megabytes after which a log file is set aside, full"
+    )
+    log_files: int = Field(
+        100, ge=2, le=100_000, description="Full log files that are kept of each part"
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Of standard output; auto: console on a terminal, else json"

@@ -15,7 +15,10 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 #: Everyone may stand on these.
 CELLAR = {
     f"ops.{name}"
-    for name in ("settings", "log", "outage", "events", "keys", "lag", "connect", "notify")
+    for name in (
+        *("settings", "log", "journal", "chain", "logfile", "hygiene"),
+        *("outage", "events", "keys", "lag", "connect", "notify"),
+    )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.
 MAY_IMPORT = {

@@ -1,0 +1,160 @@
+"""Chain: number and hash a process' log lines, so that a missing or altered one shows."""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+#: What stands in place of a hash before the first line.
+NOTHING = "0" * 32
+#: Chains that one line accounts for, at most; the rest is left to the next one.
+MOST_ENDED = 100
+
+#: The end of each line of ours, as `Chain.position` and the renderer make it.
+TAIL = re.compile(rb'"chain": "([0-9a-f]{16})", "seq": (\d{1,18}), "prev": "([0-9a-f]{32})"}\s*\Z')
+
+
+def digest(line: bytes) -> str:
+    """Hash a line, without its newline: the first 128 bits of SHA-256."""
+    return sha256(line).hexdigest()[:32]
+
+
+class Chain:
+    """
+    The lines of one process, from its first to its last.
+
+    Attributes:
+        name: 16 hex characters, made by chance.
+        seq: Number of the last line; 0 before the first.
+        head: Hash of the last line.
+    """
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(8)
+        self.seq = 0
+        self.head = NOTHING
+
+    def position(self) -> dict[str, str | int]:
+        """Return the keys that end the next line."""
+        return {"chain": self.name, "seq": self.seq + 1, "prev": self.head}
+
+    def add(self, line: bytes) -> None:
+        """Take in the line that was made with `position`."""
+        self.seq += 1
+        self.head = digest(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The last line of a chain: its number and hash, and who wrote it."""
+
+    chain: str
+    seq: int
+    head: str
+    part: str
+    pid: int
+
+    def shown(self) -> dict[str, str | int]:
+        """Make what stands in a log line."""
+        return asdict(self)
+
+
+class Register:
+    """
+    The heads of all chains that are written in one folder: a small file per process.
+
+    A process holds the lock of its file while it lives, so what can be locked has ended. Whoever
+    opens or closes a log next accounts for it in a line of its own, and removes the file: then the
+    end of a process that was killed is as sure as that of one which closed its log.
+
+    Nothing here raises OSError: a log goes on without its register, and the audit says so.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+        self._part = ""
+
+    def begin(self, chain: Chain, *, part: str) -> None:
+        """Enter a chain. The file gets its name when it is locked, lest it pass for a dead one."""
+        self._part = part
+        temporary = self._folder / f".{chain.name}.new"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self.note(chain)
+            temporary.rename(self._folder / chain.name)
+        except OSError:
+            self.leave()
+
+    def note(self, chain: Chain) -> None:
+        """Write down where the chain is now: one write in place, of always the same length."""
+        if self._descriptor is None:
+            return
+        text = f"{chain.seq:020} {chain.head} {os.getpid()} {self._part}\n"
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, text.encode(), 0)
+
+    def leave(self) -> None:
+        """Let go of the file, which stays: as a forked process, whose parent still holds it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[list[Head]]:
+        """Yield the chains that have ended; forget them when the body has accounted for them."""
+        with contextlib.ExitStack() as stack:
+            dead: list[tuple[Path, Head]] = []
+            for path in self._paths():
+                if len(dead) == MOST_ENDED:
+                    break
+                if head := _lock(path, stack):
+                    dead.append((path, head))
+            yield [head for _, head in dead if head.seq]
+            for path, _ in dead:
+                path.unlink(missing_ok=True)
+
+    def heads(self) -> list[Head]:
+        """Read the heads of all chains not yet accounted for, dead or alive."""
+        return [head for path in self._paths() if (head := _read(path))]
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(p for p in self._folder.iterdir() if not p.name.startswith("."))
+        except OSError:
+            return []
+
+
+def ends(lines: Iterable[bytes]) -> Mapping[str, tuple[int, str]]:
+    """Find the last line of each chain: chain -> number and hash."""
+    found = {}
+    for line in lines:
+        if tail := TAIL.search(line, max(0, len(line) - 130)):
+            found[tail[1].decode()] = (int(tail[2]), line)
+    return {chain: (seq, digest(line.rstrip(b"\n"))) for chain, (seq, line) in found.items()}
+
+
+def _lock(path: Path, stack: contextlib.ExitStack) -> Head | None:
+    """Take the lock of a register file; None when its process lives, or it is none of ours."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    return _read(path)
+
+
+def _read(path: Path) -> Head | None:
+    try:
+        seq, head, pid, part = path.read_text().split()
+        return Head(chain=path.name, seq=int(seq), head=head, part=part, pid=int(pid))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,66 @@
+"""Hygiene: what a log line must not hold, or not all of. Pure."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Characters of a line from which on it is looked at more closely.
+LONG_LINE = 4_000
+#: Characters that are kept of a long text, and of a traceback, whose end says most.
+LONGEST_TEXT = 2_000
+LONGEST_TRACEBACK = 16_000
+#: Names of keys whose values nobody should read in a log.
+SECRET = frozenset(
+    {"password", "passwd", "secret", "token", "authorization", "api_key", "cookie", "set_cookie"}
+)
+HIDDEN = "***"
+
+_MAIL = re.compile(
+    r"[A-Za-z0-9._%+-]{1,64}@(?:localhost\b|[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)"
+)
+_LOGIN = re.compile(r"(?<=://)[^/@\s\"']{1,500}@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}")
+#: What hints at one of these in a rendered line: to look for it costs less than to look closely.
+_HINTS = ("@", "earer ", "asic ")
+
+
+def render(event: Mapping[str, Any]) -> str:
+    """Make the line: JSON in ASCII, so that no value ends it, colours it or hides in it."""
+    line = json.dumps(event, default=str)
+    if len(line) > LONG_LINE or not SECRET.isdisjoint(event) or any(h in line for h in _HINTS):
+        return json.dumps({key: clean(key, value) for key, value in event.items()}, default=str)
+    return line
+
+
+def redact(text: str) -> str:
+    """Hide mail addresses, logins in URLs, and tokens of HTTP headers."""
+    hidden = _LOGIN.sub(f"{HIDDEN}@", text)
+    hidden = _MAIL.sub("[mail address]", hidden)
+    return _BEARER.sub(rf"\1 {HIDDEN}", hidden)
+
+
+def shorten(text: str, *, most: int = LONGEST_TEXT) -> str:
+    """Cut a long text, and say how long it was; its end is kept as well as its beginning."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} [{len(text):,} characters] {text[-half:]}"
+
+
+def clean(key: object, value: Any) -> Any:
+    """Hide and cut what the value of *key* must not show."""
+    if isinstance(key, str) and key.lower() in SECRET:
+        return HIDDEN
+    match value:
+        case str():
+            most = LONGEST_TRACEBACK if key == "exception" else LONGEST_TEXT
+            return redact(shorten(value, most=most))
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {shorten(str(name)): clean(name, one) for name, one in value.items()}
+        case list() | tuple():
+            return [clean("", one) for one in value]
+        case _:
+            return redact(shorten(str(value)))

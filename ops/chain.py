@@ -125,6 +125,11 @@ class Register:
         """Read the heads of all chains not yet accounted for, dead or alive."""
         return [head for path in self._paths() if (head := _read(path))]
 
+    def alive(self) -> set[str]:
+        """Name the chains whose processes live."""
+        with contextlib.ExitStack() as stack:
+            return {path.name for path in self._paths() if _is_locked(path, stack)}
+
     def _paths(self) -> list[Path]:
         try:
             return sorted(p for p in self._folder.iterdir() if not p.name.startswith("."))
@@ -139,6 +144,10 @@ def ends(lines: Iterable[bytes]) -> Mapping[str, tuple[int, str]]:
         if tail := TAIL.search(line, max(0, len(line) - 130)):
             found[tail[1].decode()] = (int(tail[2]), line)
     return {chain: (seq, digest(line.rstrip(b"\n"))) for chain, (seq, line) in found.items()}
+
+
+def _is_locked(path: Path, stack: contextlib.ExitStack) -> bool:
+    return path.exists() and _lock(path, stack) is None
 
 
 def _lock(path: Path, stack: contextlib.ExitStack) -> Head | None:

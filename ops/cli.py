@@ -220,6 +220,15 @@ def dead(arguments: tuple[str, ...]) -> None:
     group.main(list(arguments), prog_name="invigil dead")
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def audit(arguments: tuple[str, ...]) -> None:
+    """Prove from the logs alone what became of each command."""
+    from ops.audit.command import group
+
+    group.main(list(arguments), prog_name="invigil audit")
+
+
 def _become(argv: list[str], *, part: str) -> None:
     """Turn this process into another program; signals and exit code are its own from here on."""
     os.environ.setdefault("INVIGIL_PART", part)

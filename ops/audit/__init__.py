@@ -1,0 +1,1 @@
+"""Audit: prove from the log alone what became of each command, or say where it cannot."""

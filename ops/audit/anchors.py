@@ -1,0 +1,61 @@
+"""Anchors: heads of chains, written where nobody who edits a log can reach them."""
+
+import base64
+import email
+import email.policy
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ops.chain import Head, Register
+
+#: A head as a mail has it, and `invigil audit anchor` prints it.
+_HEAD = re.compile(r"\b([0-9a-f]{16}) +(\d{1,18}) +([0-9a-f]{32}) +(\S{1,64}) +(\d{1,10})\b")
+
+
+def shown(heads: Iterable[Head]) -> Iterator[str]:
+    """Write heads for a mail or a notebook, one to a line."""
+    for head in heads:
+        yield f"{head.chain} {head.seq:>7} {head.head} {head.part} {head.pid}"
+
+
+def heads_in(text: str) -> Iterator[Head]:
+    """Find the heads in a text."""
+    for chain, seq, digest, part, pid in _HEAD.findall(text):
+        yield Head(chain=chain, seq=int(seq), head=digest, part=part, pid=int(pid))
+
+
+def read(path: Path) -> list[Head]:
+    """
+    Read the heads from mails or from what was printed: a file, or a folder such as a Maildir.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if path.is_dir():
+        files = [one for one in sorted(path.rglob("*")) if one.is_file()]
+        return [head for one in files for head in read(one)]
+    return list(heads_in(_text(path.read_bytes())))
+
+
+def registers(logs: Iterable[Path]) -> Iterator[tuple[Head, bool]]:
+    """Read the heads beside log files, and say of each whether its process has ended."""
+    for folder in dict.fromkeys(path.parent for path in logs):
+        register = Register(folder / ".heads")
+        alive = register.alive()
+        for head in register.heads():
+            if head.seq:
+                yield head, head.chain not in alive
+
+
+def _text(content: bytes) -> str:
+    """Read a file as it is, and if it is a mail its text too, however that was wrapped."""
+    plain = content.decode("utf-8", "replace")
+    if b"\nSubject:" not in content[:65536] and not content.startswith(b"Subject:"):
+        return plain
+    mail = email.message_from_bytes(content, policy=email.policy.default)
+    body = mail.get_body(("plain",))
+    try:
+        return body.get_content() if body else plain
+    except (LookupError, ValueError, base64.binascii.Error):  # type: ignore[attr-defined]
+        return plain

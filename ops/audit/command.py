@@ -1,0 +1,181 @@
+"""Audit on the command line."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from ops.audit import anchors, inputs, report
+from ops.audit.against import Files
+from ops.audit.audit import Audit
+from ops.audit.inputs import Inputs, Unreadable
+from ops.chain import Head
+from ops.settings import Settings
+
+PROVEN, VIOLATED, UNREADABLE = 0, 1, 2
+
+
+class _Group(click.Group):
+    """A group whose first argument may be a path: then `check` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["check", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group, name="audit", invoke_without_command=False)
+def group() -> None:
+    """
+    Prove from the logs alone what became of each command.
+
+    \b
+    invigil audit                          the logs of INVIGIL_DATA
+    invigil audit var/logs old/*.gz        files, folders, patterns; - is standard input
+    invigil audit --against var var/logs   and compare with the exams' files
+    invigil audit explain math-7           the story of an exam, a command or a task
+    invigil audit anchor                   the heads of all chains, to keep elsewhere
+
+    Without a command name, `check` is meant: see invigil audit check --help.
+    """
+
+
+@group.command()
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="DATA", help="Compare with its exams."
+)
+@click.option(
+    "--anchors",
+    "anchored",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Mails, or what `anchor` printed, with heads that must be found.",
+)
+@click.option("--running", is_flag=True, help="The logs are of a system that still runs.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    help="Seconds for which something may be under way when the log ends.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, too.")
+def check(paths: tuple[str, ...], **options: Any) -> None:
+    """
+    Put every line of the logs through the rules.
+
+    Exit code 0: all is proven. 1: a rule is broken. 2: an input cannot be read.
+    """
+    try:
+        code = _check(paths or (str(Settings.read().data),), **options)
+    except (Unreadable, OSError) as error:
+        click.echo(f"invigil audit: {error}", err=True)
+        code = UNREADABLE
+    sys.exit(code)
+
+
+@group.command()
+@click.argument("paths", nargs=-1)
+def anchor(paths: tuple[str, ...]) -> None:
+    """
+    Print the head of every process' lines, to keep where nobody can edit it.
+
+    `invigil audit --anchors FILE` finds out later whether one of these lines was changed, or cut.
+    """
+    try:
+        found = inputs.find(paths or (str(Settings.read().data),))
+        heads = _heads(found)
+    except (Unreadable, OSError) as error:
+        click.echo(f"invigil audit: {error}", err=True)
+        sys.exit(UNREADABLE)
+    for line in anchors.shown(heads):
+        click.echo(line)
+
+
+def _check(
+    names: Sequence[str],
+    *,
+    against: Path | None,
+    anchored: Sequence[Path],
+    running: bool,
+    grace: float,
+    as_json: bool,
+    html: Path | None,
+) -> int:
+    paths = inputs.find(names)
+    audit = Audit()
+    files = _files(against, audit)
+    for head, is_end in anchors.registers(paths):
+        audit.integrity.expect(head, where="the register of heads", is_end=is_end)
+    for path in anchored:
+        for head in anchors.read(path):
+            audit.integrity.expect(head, where=str(path), is_end=False)
+    sizes = _read(paths, audit)
+    if not audit.lines - audit.foreign:
+        raise Unreadable(f"{', '.join(names)}: no line of a log of ours")
+    audit.end(may_run=running, grace_ms=round(grace * 1000))
+    if files:
+        files.end()
+    found = report.make(audit, sizes, compared=files.compared if files else None)
+    if html:
+        html.write_text("", encoding="utf-8")
+    click.echo(json.dumps(found, indent=1) if as_json else report.for_people(found))
+    return PROVEN if audit.findings.is_proven else VIOLATED
+
+
+def _files(data: Path | None, audit: Audit) -> Files | None:
+    if data is None:
+        return None
+    root = data / "exams"
+    if not root.is_dir():
+        raise Unreadable(f"{data}: not a data folder, it has no exams/")
+    files = Files(root, audit.findings)
+    audit.watch_exams(files.compare)
+    return files
+
+
+def _read(paths: Sequence[Path], audit: Audit) -> dict[str, int]:
+    with inputs.temporary() as folder:
+        opened = Inputs(paths, Path(folder))
+        with _progress(opened.total) as advance:
+            for block in opened.blocks(advance):
+                audit.take(block)
+        return opened.sizes
+
+
+def _heads(paths: Sequence[Path]) -> list[Head]:
+    """Read the register; without one, as where logs came from standard output, all lines."""
+    registered = [head for head, _ in anchors.registers(paths)]
+    if registered:
+        return registered
+    audit = Audit()
+    _read(paths, audit)
+    return audit.integrity.heads()
+
+
+class _progress:  # noqa: N801 - used as a statement
+    """A bar on standard error, if that is a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        console = Console(stderr=True)
+        columns = (TextColumn("audit"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self._bar: Any = Progress(*columns, console=console, transient=True)
+        self._context = self._bar if console.is_terminal else nullcontext()
+
+    def __enter__(self) -> inputs.Progress:
+        self._context.__enter__()
+        task = self._bar.add_task("audit", total=self._total)
+        return lambda size: self._bar.advance(task, size)
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)

@@ -1,0 +1,180 @@
+"""Exams: what the log says of one exam, and the rules it is held against. Not the fold's code."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ops.audit.line import entry_ms
+
+#: What was seen of a command.
+ACCEPTED, DISPATCHED, DONE, WAITING, PRINTED = 1, 2, 4, 8, 16
+START, FINISH, EXPIRE = "exam.start", "exam.finish", "exam.expire"
+STARTED, ABSENT = "started", "absent"
+
+
+@dataclass(slots=True)
+class Record:
+    """A command that was brought to the disk: what it was, and what that did."""
+
+    type: str
+    at_ms: int
+    value: int | float | str | None
+    verdict: str
+    reason: str | None
+    command: str | None
+    source: str | None
+
+    def ingress(self, entry: str) -> tuple[int, int, int]:
+        """Order of arrival."""
+        ms, _, seq = entry.partition("-")
+        return self.at_ms, int(ms), int(seq)
+
+
+@dataclass(slots=True)
+class Exam:
+    """
+    One exam, as far as the log has told.
+
+    Attributes:
+        commands: Entry -> what was seen of it, as bits.
+        types: Entry -> type of command, where a line said so.
+        records: Entry -> what was recorded.
+        open: How many commands are not at their end.
+        is_decided: Whether a record decided it, or that was long before.
+        told: Rules that were reported already.
+    """
+
+    commands: dict[str, int] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    open: int = 0
+    deadline_ms: int | None = None
+    is_decided: bool = False
+    is_rebuilt: bool = False
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing more needs to be said: decided, and each command at its end."""
+        return self.open == 0 and self.is_decided
+
+    def see(self, entry: str, what: int, name: str | None) -> None:
+        """Note what a line says of a command."""
+        seen = self.commands.get(entry)
+        if seen is None:
+            seen = 0
+            self.open += 1
+        if what & DONE and not seen & DONE:
+            self.open -= 1
+        self.commands[entry] = seen | what
+        if name:
+            self.types[entry] = name
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a set of records amounts to."""
+
+    status: str
+    deadline_ms: int
+    start: str
+    decided_by: str | None
+
+
+def outcome(records: dict[str, Record]) -> Outcome | None:
+    """
+    Work out where the records leave an exam; None without a start.
+
+    The earliest start opens it. The earliest result up to the deadline's millisecond decides it.
+    An expiry of this very deadline that came after it makes it absent if there is no such result.
+    """
+    starts = [
+        (record.ingress(entry), entry) for entry, record in records.items() if record.type == START
+    ]
+    if not starts:
+        return None
+    _, start = min(starts)
+    opened = records[start]
+    deadline_ms = opened.at_ms + int(opened.value or 0) * 1000
+    results, expiries = [], []
+    for entry, record in records.items():
+        if record.type == FINISH and record.at_ms <= deadline_ms:
+            results.append((record.ingress(entry), entry))
+        elif record.type == EXPIRE and record.value == deadline_ms < record.at_ms:
+            expiries.append((record.ingress(entry), entry))
+    if results:
+        _, decided_by = min(results)
+        return Outcome(str(records[decided_by].value), deadline_ms, start, decided_by)
+    if expiries:
+        return Outcome(ABSENT, deadline_ms, start, min(expiries)[1])
+    return Outcome(STARTED, deadline_ms, start, None)
+
+
+def broken(pk: str, exam: Exam) -> Iterator[tuple[str, str]]:
+    """Name the rules that an exam's lines break, with what was seen."""
+    end = outcome(exam.records)
+    moves = [(e, r) for e, r in exam.records.items() if r.verdict in ("applied", "corrected")]
+    if end is None:
+        if any(record.verdict == "applied" for _, record in moves):
+            yield "without start", f"{pk}: {', '.join(entry for entry, _ in moves)}"
+        return
+    yield from _expiries(pk, exam, end)
+    applied = [entry for entry, record in moves if record.verdict == "applied"]
+    ends = [entry for entry in applied if exam.records[entry].type != START]
+    starts = [entry for entry in applied if exam.records[entry].type == START]
+    if not exam.is_rebuilt and (len(ends) > 1 or len(starts) > 1):
+        twice = ", ".join(ends if len(ends) > 1 else starts)
+        yield "decided twice", f"{pk}: {twice} were all applied"
+    shown = _shown(exam, end)
+    if ABSENT in (end.status, shown):
+        yield from _results_in_time(pk, exam, end)
+    if shown not in (end.status, ABSENT):
+        yield "other verdict", f"{pk}: the log says {shown}, its commands amount to {end.status}"
+    yield from _refusals(pk, exam, end)
+
+
+def _expiries(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:
+    for entry, record in exam.records.items():
+        if (
+            record.type == EXPIRE
+            and record.verdict == "applied"
+            and record.at_ms <= end.deadline_ms
+        ):
+            early_ms = end.deadline_ms - record.at_ms
+            yield (
+                "fired early",
+                f"{pk}: {entry} was applied {early_ms} ms before the deadline's end",
+            )
+
+
+def _shown(exam: Exam, end: Outcome) -> str:
+    """Tell where the verdicts leave it: what its document showed last."""
+    if any(record.verdict == "corrected" for record in exam.records.values()):
+        return end.status  # a correction is worked out from all records, as here
+    for record in exam.records.values():
+        if record.verdict == "applied" and record.type == EXPIRE:
+            return ABSENT
+    for record in exam.records.values():
+        if record.verdict == "applied" and record.type == FINISH:
+            return str(record.value)
+    return STARTED
+
+
+def _results_in_time(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:
+    """Look for results that came in time, also such as were never recorded."""
+    if any(record.verdict == "corrected" for record in exam.records.values()):
+        return
+    for entry, name in exam.types.items():
+        record = exam.records.get(entry)
+        at_ms = record.at_ms if record else entry_ms(entry)
+        if name == FINISH and at_ms <= end.deadline_ms:
+            left_ms = end.deadline_ms - at_ms
+            yield "absent by mistake", f"{pk}: {entry} is a result, in time by {left_ms} ms"
+
+
+def _refusals(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:
+    for entry, record in exam.records.items():
+        is_late = record.type == FINISH and record.at_ms > end.deadline_ms
+        if record.reason == "late" and not is_late:
+            yield "other verdict", f"{pk}: {entry} was refused as late, and was in time"
+        if is_late and record.verdict == "applied":
+            yield "other verdict", f"{pk}: {entry} was applied, and was late"

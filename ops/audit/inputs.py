@@ -1,0 +1,259 @@
+"""Inputs: find the log files that are meant, and read them side by side, a block at a time."""
+
+import glob
+import gzip
+import heapq
+import io
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ops.audit.line import moment_ms
+from ops.chain import TAIL
+
+#: Bytes read at once. Files are read by turns, whichever is behind in time, so this is also how far
+#: one may be ahead of another: a few hundred lines.
+BLOCK = 1 << 17
+#: Bytes without a newline after which a file is none of ours.
+LONGEST_LINE = 1 << 24
+#: Milliseconds by which the time of a line may be before the one above it. More, and the file is
+#: several logs one behind the other, which are read side by side.
+JUMP_MS = 60_000
+#: Such jumps in one file; each is looked into, so they must have an end.
+MOST_JUMPS = 100
+STDIN = "-"
+
+#: Called with the number of bytes that have been read since the last call.
+Progress = Callable[[int], None]
+
+
+class Unreadable(Exception):  # noqa: N818 - says what the input is
+    """An input cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Run:
+    """A piece of a file in which time goes forward: bytes from *begin* to *end*."""
+
+    began_ms: int
+    name: str
+    number: int
+    begin: int
+    end: int
+    path: Path = field(compare=False)
+
+
+@dataclass(slots=True)
+class Block:
+    """Some lines of a file, the first one's number, and where they came from."""
+
+    name: str
+    number: int
+    lines: list[bytes]
+    size: int
+
+
+def find(names: Sequence[str]) -> list[Path]:
+    """
+    List the files that *names* mean: files, folders of logs, data folders, patterns, ``-``.
+
+    Raises:
+        Unreadable: One means nothing.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        paths = [Path(name)] if name == STDIN else _meant(name)
+        if not paths:
+            raise Unreadable(f"{name}: {_why_nothing(Path(name))}")
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def _meant(name: str) -> list[Path]:
+    path = Path(name)
+    if not path.exists():
+        return sorted(Path(one) for one in glob.glob(name, recursive=True) if Path(one).is_file())  # noqa: PTH207
+    if not path.is_dir():
+        return [path]
+    folder = path / "logs" if (path / "logs").is_dir() else path
+    return sorted(p for p in folder.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
+
+
+def _why_nothing(path: Path) -> str:
+    if path.is_dir():
+        return "a folder without log files (*.jsonl, *.jsonl.gz)"
+    return "there is no such file, folder or match"
+
+
+class Inputs:
+    """
+    Open inputs, as blocks of lines in about the order of time.
+
+    Attributes:
+        sizes: Name of each input -> bytes, as far as they have been looked at.
+    """
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        """
+        Look through all inputs for where time jumps back.
+
+        Args:
+            folder: For temporary files: standard input, and what is compressed in several runs.
+
+        Raises:
+            Unreadable: One cannot be read.
+        """
+        self.sizes: dict[str, int] = {}
+        self._folder = folder
+        self._runs: list[Run] = []
+        for path in paths:
+            with _naming(path):
+                self._look_through(path)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all inputs."""
+        return sum(self.sizes.values())
+
+    def blocks(self, progress: Progress) -> Iterator[Block]:
+        """
+        Read all inputs, always on with the one that is behind.
+
+        Raises:
+            Unreadable: One cannot be read any further.
+        """
+        waiting = sorted(self._runs, reverse=True)
+        reading: list[tuple[int, int, Iterator[Block]]] = []
+        count = 0
+        while waiting or reading:
+            if waiting and (not reading or waiting[-1].began_ms <= reading[0][0]):
+                run = waiting.pop()
+                heapq.heappush(reading, (run.began_ms, count, _read(run)))
+                count += 1
+                continue
+            behind_ms, order, rest = heapq.heappop(reading)
+            block = next(rest, None)
+            if block is None:
+                continue
+            progress(block.size)
+            yield block
+            heapq.heappush(reading, (_last_ms(block.lines) or behind_ms, order, rest))
+
+    def _look_through(self, path: Path) -> None:
+        name = str(path)
+        if name == STDIN:
+            path, name = self._copy(sys.stdin.buffer, "stdin"), "standard input"
+        with _open(path) as file:
+            runs = list(_runs(file, name, path))
+        if len(runs) > 1 and path.suffix == ".gz":
+            with _open(path) as file:
+                path = self._copy(file, f"{len(self._runs)}")
+            runs = [Run(r.began_ms, r.name, r.number, r.begin, r.end, path) for r in runs]
+        self._runs += runs
+        self.sizes[name] = max((run.end for run in runs), default=0)
+
+    def _copy(self, file: BinaryIO, name: str) -> Path:
+        path = self._folder / name
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        return path
+
+
+class _naming:  # noqa: N801 - used as a statement
+    """Give every error of reading the name of what was read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError | EOFError | zlib.error):
+            why = (isinstance(error, OSError) and error.strerror) or str(error)
+            raise Unreadable(f"{self._path}: {why}") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)
+    return path.open("rb")
+
+
+def _chunks(file: BinaryIO, *, end: int | None = None) -> Iterator[list[bytes]]:
+    """Read whole lines, some at a time; the last is a line even without a newline."""
+    rest, at = b"", 0
+    while chunk := file.read(BLOCK if end is None else min(BLOCK, end - at)):
+        at += len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise OSError(None, f"a line of more than {LONGEST_LINE >> 20} MB: not a log of ours")
+        yield lines
+    if rest:
+        yield [rest]
+
+
+def _runs(file: BinaryIO, name: str, path: Path) -> Iterator[Run]:
+    """Cut a file where time jumps back: one log was put behind another, or a clock was set."""
+    number, offset, last, jumps = 1, 0, b"", 0
+    run: tuple[int, int, int] | None = None  # its first moment, first line, and where it begins
+    for lines in _chunks(file):
+        for raw in lines:
+            if raw[:8] == b'{"ts": "':
+                ts = raw[8:32]
+                if run is None:  # what stands before it belongs to it
+                    run = (_ms(ts), 1, 0)
+                elif ts < last and _ms(last) - _ms(ts) > JUMP_MS and jumps < MOST_JUMPS:
+                    jumps += 1
+                    if not _goes_on(path, run[2], offset, raw):
+                        yield Run(run[0], name, run[1], run[2], offset, path)
+                        run = (_ms(ts), number, offset)
+                    last = b""
+                last = max(ts, last)
+            number += 1
+            offset += len(raw) + 1
+    began_ms, first, begin = run or (0, 1, 0)
+    yield Run(began_ms, name, first, begin, offset, path)
+
+
+def _goes_on(path: Path, begin: int, end: int, raw: bytes) -> bool:
+    """Whether a line goes on with a chain of those before it: then it was the clock that jumped."""
+    tail = TAIL.search(raw)
+    if tail is None:
+        return False
+    before = b'"chain": "%b", "seq": %d, ' % (tail[1], int(tail[2]) - 1)
+    with _open(path) as file:
+        file.seek(begin)
+        return any(before in line for lines in _chunks(file, end=end - begin) for line in lines)
+
+
+def _read(run: Run) -> Iterator[Block]:
+    number = run.number
+    with _naming(run.path), _open(run.path) as file:
+        if run.begin:
+            file.seek(run.begin)
+        size = run.end - run.begin
+        for lines in _chunks(file, end=size):
+            yield Block(run.name, number, lines, sum(map(len, lines)) + len(lines))
+            number += len(lines)
+
+
+def _last_ms(lines: Sequence[bytes]) -> int | None:
+    for raw in reversed(lines):
+        if raw[:8] == b'{"ts": "':
+            return _ms(raw[8:32])
+    return None
+
+
+def _ms(ts: bytes) -> int:
+    return moment_ms(ts.decode("ascii", "replace")) or 0
+
+
+def temporary() -> "tempfile.TemporaryDirectory[str]":
+    """Make a folder for standard input, which is read twice; it is removed in the end."""
+    return tempfile.TemporaryDirectory(prefix="invigil-audit-")

@@ -1,0 +1,280 @@
+"""Integrity: follow each process' chain of lines, and name where it breaks."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from ops.audit.findings import Findings
+from ops.audit.line import Line
+from ops.chain import NOTHING, Head
+
+#: Lines of one chain that are kept until those before them have come from another file.
+MOST_HELD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A line that came: its number, its hash, that of the one before, and where it stands."""
+
+    seq: int
+    head: str
+    prev: str
+    file: str
+    number: int
+
+    @property
+    def at(self) -> str:
+        """Where it stands, for people."""
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(slots=True)
+class Chain:
+    """
+    A process' lines so far.
+
+    Attributes:
+        seq, head, prev: Number and hash of the last one, and hash of the one before.
+        held: Lines that came before their turn.
+        watched: Lines whose hash somebody noted, and who.
+        before: Number and hash of the line before the first, where that is not the beginning.
+    """
+
+    part: str
+    pid: int | None
+    first_ts: str
+    last_ts: str
+    seq: int
+    head: str
+    prev: str
+    file: str
+    number: int
+    held: dict[int, Came]
+    watched: dict[int, tuple[str, str]]
+    before: tuple[int, str] | None = None
+    gap: tuple[int, int] | None = None
+    is_closed: bool = False
+    is_noted: bool = False
+    is_ended: bool = False
+
+    @property
+    def at(self) -> str:
+        """Where the last line stands."""
+        return f"{self.file}:{self.number}"
+
+    @property
+    def name(self) -> str:
+        """Who it was, for people."""
+        return f"{self.part} {self.pid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """
+    A head that somebody noted.
+
+    Attributes:
+        where: Who did: a line, a mail, the register.
+        is_end: Whether the process had ended by then; else it may have gone on.
+    """
+
+    head: Head
+    where: str
+    is_end: bool
+
+
+class Integrity:
+    """All chains. `take` each line in the order of its file, then `end`."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.chains: dict[str, Chain] = {}
+        self._findings = findings
+        self._noted: dict[str, list[Noted]] = {}
+        self._removed: dict[str, tuple[int, str]] = {}
+
+    def expect(self, head: Head, *, where: str, is_end: bool) -> None:
+        """Take a head that somebody noted: it must be found as it was. Call before `take`."""
+        noted = Noted(head=head, where=where, is_end=is_end)
+        self._noted.setdefault(head.chain, []).append(noted)
+
+    def take(self, line: Line, raw: bytes, file: str, number: int) -> None:
+        """Look whether *line* is the next one of its chain."""
+        chain = self.chains.get(line.chain)
+        if chain is None:
+            self._begin(line, raw, file, number)
+        elif line.seq == chain.seq + 1 and line.prev == chain.head and not chain.held:
+            chain.seq = line.seq
+            chain.prev = line.prev
+            chain.head = sha256(raw).hexdigest()[:32]
+            chain.file, chain.number, chain.last_ts = file, number, line.ts
+            chain.is_closed = False
+            if chain.watched:
+                self._check_watched(chain)
+        else:
+            head = sha256(raw).hexdigest()[:32]
+            self._take_other(chain, line, Came(line.seq, head, line.prev, file, number))
+
+    def account(self, line: Line, file: str, number: int) -> None:
+        """Take what a line about the log says of other chains, and of its own."""
+        if line.event == "log_closed" and (chain := self.chains.get(line.chain)):
+            chain.is_closed = True
+        for one in line.ended if isinstance(line.ended, list) else []:
+            if head := _head(one):
+                self.expect(head, where=f"{file}:{number}", is_end=True)
+        if line.event == "log_removed" and isinstance(line.chains, dict):
+            for name, last in line.chains.items():
+                if isinstance(last, list) and len(last) == 2:
+                    self._removed[name] = max(self._removed.get(name, (0, "")), tuple(last))
+            self._findings.noted("removed", f"{line.file}, says {file}:{number}")
+
+    def end(self, *, may_run: bool) -> None:
+        """
+        Judge what can only be judged when all lines are there.
+
+        Args:
+            may_run: Whether the logs may be of a system that was still running.
+        """
+        for name, chain in self.chains.items():
+            while chain.held:
+                self._skip(chain)
+            self._judge_beginning(name, chain)
+        for name, noted in self._noted.items():
+            self._judge_noted(name, noted)
+        for chain in self.chains.values():
+            if chain.is_closed or chain.is_ended:
+                continue
+            where = f"{chain.name}: its last line is {chain.at} ({chain.last_ts})"
+            if may_run or chain.is_noted:
+                self._findings.noted("running", where)
+            else:
+                self._findings.violated("end unknown", where)
+
+    def heads(self) -> list[Head]:
+        """Return the last line of each chain."""
+        return [
+            Head(chain=name, seq=one.seq, head=one.head, part=one.part, pid=one.pid or 0)
+            for name, one in self.chains.items()
+        ]
+
+    def _begin(self, line: Line, raw: bytes, file: str, number: int) -> None:
+        head = sha256(raw).hexdigest()[:32]
+        noted = self._noted.get(line.chain, [])
+        watched = {one.head.seq: (one.head.head, one.where) for one in noted}
+        self.chains[line.chain] = chain = Chain(
+            part=line.part,
+            pid=line.pid,
+            first_ts=line.ts,
+            last_ts=line.ts,
+            seq=line.seq,
+            head=head,
+            prev=line.prev,
+            file=file,
+            number=number,
+            held={},
+            watched=watched,
+        )
+        if line.seq != 1 or line.prev != NOTHING:
+            chain.before = (line.seq - 1, line.prev)
+        self._check_watched(chain)
+
+    def _take_other(self, chain: Chain, line: Line, came: Came) -> None:
+        """Take a line that is not simply the next one."""
+        if line.seq <= chain.seq:
+            self._take_old(chain, came)
+        elif line.seq == chain.seq + 1:
+            self._link(chain, came)
+            chain.last_ts = line.ts
+            while chain.seq + 1 in chain.held:
+                self._link(chain, chain.held.pop(chain.seq + 1))
+        elif came.file != chain.file and len(chain.held) < MOST_HELD:
+            chain.held[line.seq] = came
+        else:
+            self._miss(chain, came)
+            self._go_on(chain, came)
+
+    def _take_old(self, chain: Chain, came: Came) -> None:
+        is_missed = chain.gap and chain.gap[0] <= came.seq <= chain.gap[1]
+        if is_missed or (chain.before and came.seq <= chain.before[0]):
+            text = f"{came.at}: line {came.seq} of {chain.name} stands behind a later one"
+            self._findings.violated("line out of order", text)
+        else:
+            text = f"{came.at}: there was a line {came.seq} of {chain.name} already"
+            self._findings.violated("line repeated", text)
+
+    def _link(self, chain: Chain, came: Came) -> None:
+        if came.prev != chain.head:
+            text = f"{chain.at}, or the line after it, {came.at}, of {chain.name}"
+            self._findings.violated("line altered", text)
+        self._go_on(chain, came)
+
+    def _go_on(self, chain: Chain, came: Came) -> None:
+        chain.seq, chain.head, chain.prev = came.seq, came.head, came.prev
+        chain.file, chain.number, chain.is_closed = came.file, came.number, False
+        self._check_watched(chain)
+
+    def _skip(self, chain: Chain) -> None:
+        """Go on behind lines that never came."""
+        came = chain.held.pop(min(chain.held))
+        if came.seq != chain.seq + 1:
+            self._miss(chain, came)
+            self._go_on(chain, came)
+        else:
+            self._link(chain, came)
+
+    def _miss(self, chain: Chain, came: Came) -> None:
+        first, last = chain.gap = (chain.seq + 1, came.seq - 1)
+        count = last - first + 1
+        which = f"line {first}" if count == 1 else f"lines {first} to {last}"
+        text = f"between {chain.at} and {came.at}: {which} of {chain.name}"
+        self._findings.violated("lines missing", text, times=count)
+
+    def _check_watched(self, chain: Chain) -> None:
+        """Compare the last line with what somebody noted of it."""
+        noted = chain.watched.pop(chain.seq, None)
+        if noted and noted[0] != chain.head:
+            text = (
+                f"{chain.at}: line {chain.seq} of {chain.name} was another when {noted[1]} noted it"
+            )
+            self._findings.violated("line altered", text)
+
+    def _judge_beginning(self, name: str, chain: Chain) -> None:
+        if chain.before is None or chain.before == self._removed.get(name):
+            return
+        text = f"{chain.name}: it begins at its line {chain.before[0] + 1}, in {chain.file}"
+        self._findings.violated("beginning missing", text)
+
+    def _judge_noted(self, name: str, noted: list[Noted]) -> None:
+        last = max(noted, key=lambda one: one.head.seq)
+        head, who = last.head, f"{last.head.part} {last.head.pid}"
+        chain = self.chains.get(name)
+        if chain is None:
+            if self._removed.get(name, (0, ""))[0] < head.seq:
+                text = f"{who}: {last.where} noted its line {head.seq}"
+                self._findings.violated("process missing", text)
+            return
+        chain.is_noted = True
+        chain.is_ended = any(one.is_end for one in noted)
+        more = chain.seq - head.seq
+        if more < 0:
+            text = f"{chain.at} is the last line of {who}, number {chain.seq}; "
+            self._findings.violated("end missing", f"{text}{last.where} noted line {head.seq}")
+        elif (more == 0 and chain.head != head.head) or (more == 1 and chain.prev != head.head):
+            text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
+            self._findings.violated("line altered", text)
+        elif more > 1 and last.is_end:  # a killed process may have written one that it never noted
+            text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
+            self._findings.violated("lines added", text)
+
+
+def _head(one: Any) -> Head | None:
+    match one:
+        case {"chain": str(name), "seq": int(seq), "head": str(head)}:
+            return Head(
+                chain=name,
+                seq=seq,
+                head=head,
+                part=str(one.get("part", "?")),
+                pid=one["pid"] if isinstance(one.get("pid"), int) else 0,
+            )
+        case _:
+            return None

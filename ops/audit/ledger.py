@@ -1,0 +1,276 @@
+"""Ledger: follow commands, exams, tasks and mails through the log; keep what is open, not all."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from ops.audit.exams import (
+    ACCEPTED,
+    DISPATCHED,
+    DONE,
+    EXPIRE,
+    PRINTED,
+    START,
+    WAITING,
+    Exam,
+    Record,
+    broken,
+)
+from ops.audit.findings import Findings
+from ops.audit.line import Line, entry_ms
+from ops.audit.recent import Recent
+
+#: How many decided exams are remembered at least, for lines about them that come later.
+RECENT_EXAMS = 1 << 14
+#: Milliseconds for which a result may wait for its exam's start, and a little more.
+ORPHAN_MS = 360_000
+VERDICTS = ("applied", "duplicate", "refused", "corrected")
+
+#: Called with each exam when it is forgotten: the last chance to look at it.
+OnExam = Callable[[str, Exam], object]
+
+
+class Ledger:
+    """Everything that is open. `take` each line, in about the order of time, then `end`."""
+
+    def __init__(self, findings: Findings, *, on_exam: OnExam | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self._findings = findings
+        self._exams: dict[str, Exam] = {}
+        self._done = Recent(least=RECENT_EXAMS, forget=on_exam)
+        self._on_exam = on_exam
+        self._others: dict[str, int] = {}
+        self._others_done: Recent[int] = Recent()
+        self._tasks: dict[str, int] = {}
+        self._tasks_done: Recent[int] = Recent(forget=self._forget_task)
+        self._task_of: dict[str, str] = {}
+        self._mails: Recent[bool] = Recent()
+        self.handlers: dict[str, Callable[[Line], None]] = {
+            "accepted": self._accepted,
+            "dispatched": self._dispatched,
+            **dict.fromkeys(VERDICTS, self._verdict),
+            "waiting": self._waiting,
+            "buried": self._buried,
+            "deadline_set": self._deadline_set,
+            "deadline_restored": self._deadline_set,
+            "deadline_fired": self._deadline_fired,
+            "exam_rebuilt": self._rebuilt,
+            "echo_printed": self._echo_printed,
+            "echo_skipped": self._echo_skipped,
+            "task_ended": self._task_ended,
+            "mail_sent": self._mail_sent,
+        }
+
+    def end(self, *, end_ms: int, grace_ms: int) -> None:
+        """
+        Judge what is still open.
+
+        Args:
+            end_ms: When the log ends.
+            grace_ms: For how long something may be under way.
+        """
+        for pk, exam in self._exams.items():
+            self._judge(pk, exam)
+            self._judge_open(pk, exam, end_ms=end_ms, grace_ms=grace_ms)
+        for entry, seen in self._others.items():
+            if not seen & DONE:
+                self._undecided("", entry, seen, end_ms=end_ms, grace_ms=grace_ms)
+        if self._on_exam:
+            for pk, exam in self._exams.items():
+                self._on_exam(pk, exam)
+        self._done.clear()
+        lost = sum(1 for open_count in self._tasks.values() if open_count == 0)
+        self._tasks_done.clear()
+        if lost:
+            self._findings.noted("made up for", times=lost)
+
+    def _exam(self, pk: str) -> Exam:
+        exam = self._exams.get(pk)
+        if exam is None:
+            exam = self._exams[pk] = self._done.pop(pk) or Exam()
+        return exam
+
+    def _see(self, line: Line, what: int) -> None:
+        """Note what a line says of a command of no exam."""
+        entry = line.entry or ""
+        seen = self._others.pop(entry, None)
+        if seen is None:
+            seen = self._others_done.pop(entry) or 0
+        seen |= what
+        if seen & DONE:
+            self._others_done.put(entry, seen)
+        else:
+            self._others[entry] = seen
+
+    def _accepted(self, line: Line) -> None:
+        self.counts["accepted"] += 1
+        if line.pk and line.entry:
+            exam = self._exam(line.pk)
+            exam.see(line.entry, ACCEPTED, line.type)
+            if exam.is_complete:
+                self._park(line.pk, exam)
+        else:
+            self._see(line, ACCEPTED)
+
+    def _dispatched(self, line: Line) -> None:
+        self.counts["dispatched"] += 1
+        entry = line.entry or ""
+        if line.task_id:
+            self._given(entry, line.task_id)
+        if line.pk:
+            exam = self._exam(line.pk)
+            exam.see(entry, DISPATCHED, line.type)
+            if exam.is_complete:
+                self._park(line.pk, exam)
+        else:
+            self._see(line, DISPATCHED)
+
+    def _verdict(self, line: Line) -> None:
+        entry, pk = line.entry or "", line.pk
+        self.counts[line.event] += 1
+        self._done_by(entry)
+        if pk is None:
+            self._see(line, DONE)
+            return
+        exam = self._exam(pk)
+        if line.redelivered:
+            self._findings.noted("confirmed again")
+        elif entry in exam.records and not exam.is_rebuilt:
+            self._findings.violated("decided twice", f"{pk}: {entry} was recorded twice")
+        if entry not in exam.records or not line.redelivered:
+            self._record(exam, entry, line)
+        exam.see(entry, DONE, line.type)
+        if exam.is_complete:
+            self._park(pk, exam)
+
+    def _record(self, exam: Exam, entry: str, line: Line) -> None:
+        name = line.type or ""
+        at_ms = entry_ms(entry) if line.at_ms is None else line.at_ms
+        exam.records[entry] = Record(
+            name, at_ms, line.value, line.event, line.reason, line.command_id, line.source
+        )
+        if name != START and line.event in ("applied", "corrected"):
+            exam.is_decided = True
+        elif START not in exam.types.values() and name != START:
+            exam.is_decided = True  # long before, or its start is missing: `broken` tells
+
+    def _waiting(self, line: Line) -> None:
+        if line.pk and line.entry:
+            self._exam(line.pk).see(line.entry, WAITING, line.type)
+
+    def _buried(self, line: Line) -> None:
+        self.counts["buried"] += 1
+        self._done_by(line.entry or "")
+        if line.pk:
+            exam = self._exam(line.pk)
+            exam.see(line.entry or "", DONE, line.type)
+            exam.is_decided = exam.is_decided or not exam.records
+            if exam.is_complete:
+                self._park(line.pk, exam)
+        else:
+            self._see(line, DONE)
+
+    def _deadline_set(self, line: Line) -> None:
+        if line.pk:
+            self._exam(line.pk).deadline_ms = line.deadline_ms
+
+    def _deadline_fired(self, line: Line) -> None:
+        self.counts["fired"] += 1
+        if not (line.pk and line.entry):
+            return
+        self._exam(line.pk).see(line.entry, ACCEPTED, EXPIRE)
+        if line.deadline_ms is not None and entry_ms(line.entry) <= line.deadline_ms:
+            text = f"{line.pk}: {line.entry} is not after its deadline, {line.deadline_ms}"
+            self._findings.violated("fired early", text)
+
+    def _rebuilt(self, line: Line) -> None:
+        if line.pk:
+            self._exam(line.pk).is_rebuilt = True
+
+    def _echo_printed(self, line: Line) -> None:
+        self.counts["echoes printed"] += 1
+        entry = line.entry or ""
+        self._done_by(entry)
+        seen = self._others.get(entry)
+        if seen is None:
+            seen = self._others_done.pop(entry) or 0
+            self._others[entry] = seen
+        if seen & PRINTED:
+            self._findings.violated("printed twice", f"echo {line.command_id}, {entry}")
+        self._see(line, DONE | PRINTED)
+
+    def _echo_skipped(self, line: Line) -> None:
+        if line.reason == "done":
+            self._done_by(line.entry or "")
+            self._see(line, DONE)
+
+    def _mail_sent(self, line: Line) -> None:
+        self.counts["mails"] += 1
+        slot = str(line.slot_s)
+        if self._mails.pop(slot):
+            self._findings.violated("mailed twice", f"the digest of slot {slot}")
+        self._mails.put(slot, True)  # noqa: FBT003 - a set with a memory
+
+    def _given(self, entry: str, task_id: str) -> None:
+        """Note that a task has a command to do; the one that had it before is rid of it."""
+        self._done_by(entry)
+        self._task_of[entry] = task_id
+        open_count = self._tasks.get(task_id)
+        if open_count is None:
+            open_count = self._tasks_done.pop(task_id) or 0
+        self._tasks[task_id] = open_count + 1
+
+    def _done_by(self, entry: str) -> None:
+        """Note that a command needs no task any more."""
+        task_id = self._task_of.pop(entry, None)
+        if task_id is None:
+            return
+        open_count = self._tasks.get(task_id, 0) - 1
+        if open_count > 0:
+            self._tasks[task_id] = open_count
+        elif self._tasks.pop(task_id, None) is not None:
+            self._tasks_done.put(task_id, 0)
+
+    def _task_ended(self, line: Line) -> None:
+        self.counts["tasks"] += 1
+        task_id = line.task_id or ""
+        if task_id not in self._tasks:
+            self._tasks_done.pop(task_id)
+
+    def _forget_task(self, task_id: str, _count: int) -> None:
+        self._findings.noted("made up for", f"task {task_id}")
+
+    def _park(self, pk: str, exam: Exam) -> None:
+        self._judge(pk, exam)
+        self._done.put(pk, self._exams.pop(pk))
+
+    def _judge(self, pk: str, exam: Exam) -> None:
+        for rule, text in broken(pk, exam):
+            if rule not in exam.told:
+                exam.told.add(rule)
+                self._findings.violated(rule, text)
+
+    def _judge_open(self, pk: str, exam: Exam, *, end_ms: int, grace_ms: int) -> None:
+        for entry, seen in exam.commands.items():
+            if not seen & DONE:
+                grace = max(grace_ms, ORPHAN_MS) if seen & WAITING else grace_ms
+                self._undecided(pk, entry, seen, end_ms=end_ms, grace_ms=grace)
+        if exam.is_decided or START not in exam.types.values():
+            return
+        deadline_ms = exam.deadline_ms
+        if deadline_ms is None or deadline_ms + grace_ms >= end_ms:
+            self._findings.noted("under way", f"exam {pk}")
+        elif EXPIRE not in exam.types.values():
+            text = f"{pk}: {(end_ms - deadline_ms) / 1000:.1f} s after its deadline nothing fired"
+            self._findings.violated("never fired", text)
+
+    def _undecided(self, pk: str, entry: str, seen: int, *, end_ms: int, grace_ms: int) -> None:
+        task_id = self._task_of.get(entry)
+        whose = f"exam {pk}, " if pk else ""
+        had = ", given to no task" if not seen & DISPATCHED else f", given to task {task_id}"
+        text = f"{whose}entry {entry}{had}"
+        if end_ms - entry_ms(entry) <= grace_ms:
+            self._findings.noted("under way", text)
+            return
+        self._findings.violated("never decided", text)
+        if task_id and self._tasks.get(task_id):
+            self._findings.violated("task never ended", f"task {task_id}: {text}")

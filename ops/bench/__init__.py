@@ -1,0 +1,1 @@
+"""Bench: measure what the product costs, beside a limit measured in the same run."""

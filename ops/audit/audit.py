@@ -1,7 +1,6 @@
 """Audit: put all lines through all rules, once, in bounded memory."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from ops.audit.findings import Findings
 from ops.audit.inputs import Block
@@ -15,43 +14,35 @@ from ops.log import printable
 GRACE_MS = 60_000
 #: Characters that are shown of a line that is none of ours.
 SHOWN = 80
-#: Lines about the log itself.
-BOOKKEEPING = frozenset({"log_opened", "log_closed", "log_removed", "log_rotated"})
 
 
-@dataclass(slots=True)
 class Audit:
     """
     An audit under way: `take` each block of lines, then `end`.
 
     Attributes:
         lines: How many there were; of these *foreign* are none of ours.
-        events: How often each event came.
+        first_ts, last_ts: The time that they span.
     """
 
-    findings: Findings = field(default_factory=Findings)
-    lines: int = 0
-    foreign: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    integrity: Integrity = field(init=False)
-    ledger: Ledger = field(init=False)
-    statistics: Statistics = field(default_factory=Statistics)
-    first_ts: str = ""
-    last_ts: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, *, on_exam: Callable[[Findings], OnExam] | None = None) -> None:
+        """Take what makes, of the findings, who looks at each exam that the log has told all of."""
+        self.findings = Findings()
         self.integrity = Integrity(self.findings)
-        self.ledger = Ledger(self.findings)
-
-    def watch_exams(self, on_exam: OnExam) -> None:
-        """Have each exam looked at when the log has told all about it. Call before `take`."""
-        self.ledger = Ledger(self.findings, on_exam=on_exam)
+        self.ledger = Ledger(self.findings, on_exam=on_exam(self.findings) if on_exam else None)
+        self.statistics = Statistics()
+        self.lines = self.foreign = 0
+        self.first_ts = self.last_ts = ""
+        rooms = (self.integrity.handlers, self.ledger.handlers, self.statistics.handlers)
+        self._handlers = {
+            event: _both([room[event] for room in rooms if event in room])
+            for event in {event for room in rooms for event in room}
+        }
 
     def take(self, block: Block) -> None:
         """Put a block of lines through the rules."""
-        events, handlers, shown = self.events, self.ledger.handlers, self.statistics.handlers
-        chained, file = self.integrity.take, block.name
-        line: Line | None = None
+        handlers, chained, file = self._handlers, self.integrity.take, block.name
+        ts = ""
         for number, raw in enumerate(block.lines, block.number):
             line = parse(raw)
             if line is None or not line.ts:
@@ -61,20 +52,12 @@ class Audit:
                 chained(line, raw, file, number)
             else:
                 self.findings.violated("no chain", f"{file}:{number}: {line.event:.60}")
-            if line.logger is not None:
-                continue
-            name = line.event
-            events[name] += 1
-            if handle := handlers.get(name):
+            if line.logger is None and (handle := handlers.get(line.event)):
                 handle(line)
-            if note := shown.get(name):
-                note(line)
-            elif name in BOOKKEEPING:
-                self.integrity.account(line, file, number)
-            if line.ts > self.last_ts:
-                self.last_ts = line.ts
-            elif not self.first_ts or line.ts < self.first_ts:
-                self.first_ts = line.ts
+            ts = line.ts
+            if not self.first_ts:
+                self.first_ts = ts
+        self.last_ts = max(self.last_ts, ts)
         self.lines += len(block.lines)
 
     def end(self, *, may_run: bool = False, grace_ms: int = GRACE_MS) -> None:
@@ -88,3 +71,15 @@ class Audit:
         self.foreign += 1
         shown = printable(raw[:SHOWN].decode("utf-8", "replace"))
         self.findings.noted("foreign line", f"{file}:{number}: {shown}")
+
+
+def _both(handlers: list[Callable[[Line], None]]) -> Callable[[Line], None]:
+    if len(handlers) == 1:
+        return handlers[0]
+    first, second = handlers
+
+    def handle(line: Line) -> None:
+        first(line)
+        second(line)
+
+    return handle

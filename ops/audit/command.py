@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from ops.audit import anchors, inputs, report
 from ops.audit.against import Files
 from ops.audit.audit import Audit
+from ops.audit.findings import Findings
 from ops.audit.inputs import Inputs, Unreadable
+from ops.audit.ledger import OnExam
 from ops.chain import Head
 from ops.settings import Settings
 
@@ -112,8 +114,8 @@ def _check(
     html: Path | None,
 ) -> int:
     paths = inputs.find(names)
-    audit = Audit()
-    files = _files(against, audit)
+    files: list[Files] = []
+    audit = Audit(on_exam=_compare(against, files) if against else None)
     for head, is_end in anchors.registers(paths):
         audit.integrity.expect(head, where="the register of heads", is_end=is_end)
     for path in anchored:
@@ -123,24 +125,25 @@ def _check(
     if not audit.lines - audit.foreign:
         raise Unreadable(f"{', '.join(names)}: no line of a log of ours")
     audit.end(may_run=running, grace_ms=round(grace * 1000))
-    if files:
-        files.end()
-    found = report.make(audit, sizes, compared=files.compared if files else None)
+    for one in files:
+        one.end()
+    made = report.make(audit, sizes, compared=files[0].compared if files else None)
     if html:
         html.write_text("", encoding="utf-8")
-    click.echo(json.dumps(found, indent=1) if as_json else report.for_people(found))
+    click.echo(json.dumps(made, indent=1) if as_json else report.for_people(made))
     return PROVEN if audit.findings.is_proven else VIOLATED
 
 
-def _files(data: Path | None, audit: Audit) -> Files | None:
-    if data is None:
-        return None
+def _compare(data: Path, files: list[Files]) -> Callable[[Findings], OnExam]:
     root = data / "exams"
     if not root.is_dir():
         raise Unreadable(f"{data}: not a data folder, it has no exams/")
-    files = Files(root, audit.findings)
-    audit.watch_exams(files.compare)
-    return files
+
+    def compare(findings: Findings) -> OnExam:
+        files.append(Files(root, findings))
+        return files[-1].compare
+
+    return compare
 
 
 def _read(paths: Sequence[Path], audit: Audit) -> dict[str, int]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -200,25 +200,32 @@ def _chunks(file: BinaryIO, *, end: int | None = None) -> Iterator[list[bytes]]:
 
 def _runs(file: BinaryIO, name: str, path: Path) -> Iterator[Run]:
     """Cut a file where time jumps back: one log was put behind another, or a clock was set."""
-    number, offset, last, jumps = 1, 0, b"", 0
-    run: tuple[int, int, int] | None = None  # its first moment, first line, and where it begins
+    run = Run(0, name, 1, 0, 0, path)
+    number, offset, jumps, latest_ms = 1, 0, 0, 0
     for lines in _chunks(file):
-        for raw in lines:
-            if raw[:8] == b'{"ts": "':
-                ts = raw[8:32]
-                if run is None:  # what stands before it belongs to it
-                    run = (_ms(ts), 1, 0)
-                elif ts < last and _ms(last) - _ms(ts) > JUMP_MS and jumps < MOST_JUMPS:
-                    jumps += 1
-                    if not _goes_on(path, run[2], offset, raw):
-                        yield Run(run[0], name, run[1], run[2], offset, path)
-                        run = (_ms(ts), number, offset)
-                    last = b""
-                last = max(ts, last)
-            number += 1
-            offset += len(raw) + 1
-    began_ms, first, begin = run or (0, 1, 0)
-    yield Run(began_ms, name, first, begin, offset, path)
+        last_ms = _last_ms(lines) or latest_ms
+        run = run if run.began_ms else replace(run, began_ms=_first_ms(lines))
+        if last_ms < latest_ms - JUMP_MS and jumps < MOST_JUMPS:
+            jumps += 1
+            at, skipped = _jump_in(lines, latest_ms)
+            if not _goes_on(path, run.begin, offset + skipped, lines[at]):
+                yield replace(run, end=offset + skipped)
+                run = Run(_first_ms(lines[at:]), name, number + at, offset + skipped, 0, path)
+            latest_ms = last_ms
+        latest_ms = max(latest_ms, last_ms)
+        number += len(lines)
+        offset += sum(map(len, lines)) + len(lines)
+    yield replace(run, end=offset)
+
+
+def _jump_in(lines: Sequence[bytes], latest_ms: int) -> tuple[int, int]:
+    """Find the line with which time jumps back, and the bytes before it."""
+    size = 0
+    for at, raw in enumerate(lines):
+        if raw[:8] == b'{"ts": "' and _ms(raw[8:32]) < latest_ms - JUMP_MS:
+            return at, size
+        size += len(raw) + 1
+    return 0, 0
 
 
 def _goes_on(path: Path, begin: int, end: int, raw: bytes) -> bool:
@@ -243,11 +250,12 @@ def _read(run: Run) -> Iterator[Block]:
             number += len(lines)
 
 
-def _last_ms(lines: Sequence[bytes]) -> int | None:
-    for raw in reversed(lines):
-        if raw[:8] == b'{"ts": "':
-            return _ms(raw[8:32])
-    return None
+def _first_ms(lines: Sequence[bytes]) -> int:
+    return next((_ms(raw[8:32]) for raw in lines if raw[:8] == b'{"ts": "'), 0)
+
+
+def _last_ms(lines: Sequence[bytes]) -> int:
+    return next((_ms(raw[8:32]) for raw in reversed(lines) if raw[:8] == b'{"ts": "'), 0)
 
 
 def _ms(ts: bytes) -> int:

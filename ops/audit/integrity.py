@@ -8,19 +8,25 @@ from ops.audit.findings import Findings
 from ops.audit.line import Line
 from ops.chain import NOTHING, Head
 
+#: Lines about the log itself.
+BOOKKEEPING = ("log_opened", "log_closed", "log_removed")
 #: Lines of one chain that are kept until those before them have come from another file.
 MOST_HELD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """A line that came: its number, its hash, that of the one before, and where it stands."""
+    """A line that came: its hash, and where it stands."""
 
-    seq: int
+    line: Line
     head: str
-    prev: str
     file: str
     number: int
+
+    @property
+    def seq(self) -> int:
+        """Its number in its chain."""
+        return self.line.seq
 
     @property
     def at(self) -> str:
@@ -34,7 +40,7 @@ class Chain:
     A process' lines so far.
 
     Attributes:
-        seq, head, prev: Number and hash of the last one, and hash of the one before.
+        line, head: The last one, and its hash; where it stands: *file*, *number*.
         held: Lines that came before their turn.
         watched: Lines whose hash somebody noted, and who.
         before: Number and hash of the line before the first, where that is not the beginning.
@@ -43,17 +49,15 @@ class Chain:
     part: str
     pid: int | None
     first_ts: str
-    last_ts: str
+    line: Line
     seq: int
     head: str
-    prev: str
     file: str
     number: int
     held: dict[int, Came]
     watched: dict[int, tuple[str, str]]
     before: tuple[int, str] | None = None
     gap: tuple[int, int] | None = None
-    is_closed: bool = False
     is_noted: bool = False
     is_ended: bool = False
 
@@ -91,6 +95,7 @@ class Integrity:
         self._findings = findings
         self._noted: dict[str, list[Noted]] = {}
         self._removed: dict[str, tuple[int, str]] = {}
+        self.handlers = dict.fromkeys(BOOKKEEPING, self._account)
 
     def expect(self, head: Head, *, where: str, is_end: bool) -> None:
         """Take a head that somebody noted: it must be found as it was. Call before `take`."""
@@ -103,29 +108,30 @@ class Integrity:
         if chain is None:
             self._begin(line, raw, file, number)
         elif line.seq == chain.seq + 1 and line.prev == chain.head and not chain.held:
+            chain.line = line
             chain.seq = line.seq
-            chain.prev = line.prev
             chain.head = sha256(raw).hexdigest()[:32]
-            chain.file, chain.number, chain.last_ts = file, number, line.ts
-            chain.is_closed = False
+            chain.file = file
+            chain.number = number
             if chain.watched:
                 self._check_watched(chain)
         else:
             head = sha256(raw).hexdigest()[:32]
-            self._take_other(chain, line, Came(line.seq, head, line.prev, file, number))
+            self._take_other(chain, line, Came(line, head, file, number))
 
-    def account(self, line: Line, file: str, number: int) -> None:
-        """Take what a line about the log says of other chains, and of its own."""
-        if line.event == "log_closed" and (chain := self.chains.get(line.chain)):
-            chain.is_closed = True
+    def _account(self, line: Line) -> None:
+        """Take what a line about the log, which has just been taken, says of other chains."""
+        chain = self.chains.get(line.chain)
+        if chain is None:
+            return
         for one in line.ended if isinstance(line.ended, list) else []:
             if head := _head(one):
-                self.expect(head, where=f"{file}:{number}", is_end=True)
+                self.expect(head, where=chain.at, is_end=True)
         if line.event == "log_removed" and isinstance(line.chains, dict):
             for name, last in line.chains.items():
                 if isinstance(last, list) and len(last) == 2:
                     self._removed[name] = max(self._removed.get(name, (0, "")), tuple(last))
-            self._findings.noted("removed", f"{line.file}, says {file}:{number}")
+            self._findings.noted("removed", f"{line.file}, says {chain.at}")
 
     def end(self, *, may_run: bool) -> None:
         """
@@ -141,9 +147,9 @@ class Integrity:
         for name, noted in self._noted.items():
             self._judge_noted(name, noted)
         for chain in self.chains.values():
-            if chain.is_closed or chain.is_ended:
+            if chain.line.event == "log_closed" or chain.is_ended:
                 continue
-            where = f"{chain.name}: its last line is {chain.at} ({chain.last_ts})"
+            where = f"{chain.name}: its last line is {chain.at} ({chain.line.ts})"
             if may_run or chain.is_noted:
                 self._findings.noted("running", where)
             else:
@@ -164,10 +170,9 @@ class Integrity:
             part=line.part,
             pid=line.pid,
             first_ts=line.ts,
-            last_ts=line.ts,
+            line=line,
             seq=line.seq,
             head=head,
-            prev=line.prev,
             file=file,
             number=number,
             held={},
@@ -183,7 +188,6 @@ class Integrity:
             self._take_old(chain, came)
         elif line.seq == chain.seq + 1:
             self._link(chain, came)
-            chain.last_ts = line.ts
             while chain.seq + 1 in chain.held:
                 self._link(chain, chain.held.pop(chain.seq + 1))
         elif came.file != chain.file and len(chain.held) < MOST_HELD:
@@ -202,14 +206,14 @@ class Integrity:
             self._findings.violated("line repeated", text)
 
     def _link(self, chain: Chain, came: Came) -> None:
-        if came.prev != chain.head:
+        if came.line.prev != chain.head:
             text = f"{chain.at}, or the line after it, {came.at}, of {chain.name}"
             self._findings.violated("line altered", text)
         self._go_on(chain, came)
 
     def _go_on(self, chain: Chain, came: Came) -> None:
-        chain.seq, chain.head, chain.prev = came.seq, came.head, came.prev
-        chain.file, chain.number, chain.is_closed = came.file, came.number, False
+        chain.line, chain.seq, chain.head = came.line, came.seq, came.head
+        chain.file, chain.number = came.file, came.number
         self._check_watched(chain)
 
     def _skip(self, chain: Chain) -> None:
@@ -258,7 +262,9 @@ class Integrity:
         if more < 0:
             text = f"{chain.at} is the last line of {who}, number {chain.seq}; "
             self._findings.violated("end missing", f"{text}{last.where} noted line {head.seq}")
-        elif (more == 0 and chain.head != head.head) or (more == 1 and chain.prev != head.head):
+        elif (more == 0 and chain.head != head.head) or (
+            more == 1 and chain.line.prev != head.head
+        ):
             text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
             self._findings.violated("line altered", text)
         elif more > 1 and last.is_end:  # a killed process may have written one that it never noted

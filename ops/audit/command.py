@@ -15,8 +15,9 @@ from ops.audit import anchors, inputs, report
 from ops.audit.against import Files
 from ops.audit.audit import Audit
 from ops.audit.findings import Findings
-from ops.audit.inputs import Inputs, Unreadable
+from ops.audit.inputs import Inputs
 from ops.audit.ledger import OnExam
+from ops.audit.paths import Unreadable, find
 from ops.chain import Head
 from ops.settings import Settings
 
@@ -94,7 +95,7 @@ def anchor(paths: tuple[str, ...]) -> None:
     `invigil audit --anchors FILE` finds out later whether one of these lines was changed, or cut.
     """
     try:
-        found = inputs.find(paths or (str(Settings.read().data),))
+        found = find(paths or (str(Settings.read().data),))
         heads = _heads(found)
     except (Unreadable, OSError) as error:
         click.echo(f"invigil audit: {error}", err=True)
@@ -113,7 +114,7 @@ def _check(
     as_json: bool,
     html: Path | None,
 ) -> int:
-    paths = inputs.find(names)
+    paths = find(names)
     files: list[Files] = []
     audit = Audit(on_exam=_compare(against, files) if against else None)
     for head, is_end in anchors.registers(paths):

@@ -1,6 +1,5 @@
 """Inputs: find the log files that are meant, and read them side by side, a block at a time."""
 
-import glob
 import gzip
 import heapq
 import io
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ops.audit.line import moment_ms
+from ops.audit.paths import STDIN, Unreadable
 from ops.chain import TAIL
 
 #: Bytes read at once. Files are read by turns, whichever is behind in time, so this is also how far
@@ -26,14 +26,9 @@ LONGEST_LINE = 1 << 24
 JUMP_MS = 60_000
 #: Such jumps in one file; each is looked into, so they must have an end.
 MOST_JUMPS = 100
-STDIN = "-"
 
 #: Called with the number of bytes that have been read since the last call.
 Progress = Callable[[int], None]
-
-
-class Unreadable(Exception):  # noqa: N818 - says what the input is
-    """An input cannot be read; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,38 +51,6 @@ class Block:
     number: int
     lines: list[bytes]
     size: int
-
-
-def find(names: Sequence[str]) -> list[Path]:
-    """
-    List the files that *names* mean: files, folders of logs, data folders, patterns, ``-``.
-
-    Raises:
-        Unreadable: One means nothing.
-    """
-    found: dict[Path, None] = {}
-    for name in names:
-        paths = [Path(name)] if name == STDIN else _meant(name)
-        if not paths:
-            raise Unreadable(f"{name}: {_why_nothing(Path(name))}")
-        found |= dict.fromkeys(paths)
-    return list(found)
-
-
-def _meant(name: str) -> list[Path]:
-    path = Path(name)
-    if not path.exists():
-        return sorted(Path(one) for one in glob.glob(name, recursive=True) if Path(one).is_file())  # noqa: PTH207
-    if not path.is_dir():
-        return [path]
-    folder = path / "logs" if (path / "logs").is_dir() else path
-    return sorted(p for p in folder.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
-
-
-def _why_nothing(path: Path) -> str:
-    if path.is_dir():
-        return "a folder without log files (*.jsonl, *.jsonl.gz)"
-    return "there is no such file, folder or match"
 
 
 class Inputs:

@@ -1,9 +1,9 @@
 """Integrity: follow each process' chain of lines, and name where it breaks."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 
+from ops.audit.chains import Came, Chain, Noted, head_of
 from ops.audit.findings import Findings
 from ops.audit.line import Line
 from ops.chain import NOTHING, Head
@@ -12,79 +12,6 @@ from ops.chain import NOTHING, Head
 BOOKKEEPING = ("log_opened", "log_closed", "log_removed")
 #: Lines of one chain that are kept until those before them have come from another file.
 MOST_HELD = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """A line that came: its hash, and where it stands."""
-
-    line: Line
-    head: str
-    file: str
-    number: int
-
-    @property
-    def seq(self) -> int:
-        """Its number in its chain."""
-        return self.line.seq
-
-    @property
-    def at(self) -> str:
-        """Where it stands, for people."""
-        return f"{self.file}:{self.number}"
-
-
-@dataclass(slots=True)
-class Chain:
-    """
-    A process' lines so far.
-
-    Attributes:
-        line, head: The last one, and its hash; where it stands: *file*, *number*.
-        held: Lines that came before their turn.
-        watched: Lines whose hash somebody noted, and who.
-        before: Number and hash of the line before the first, where that is not the beginning.
-    """
-
-    part: str
-    pid: int | None
-    first_ts: str
-    line: Line
-    seq: int
-    head: str
-    file: str
-    number: int
-    held: dict[int, Came]
-    watched: dict[int, tuple[str, str]]
-    before: tuple[int, str] | None = None
-    gap: tuple[int, int] | None = None
-    is_noted: bool = False
-    is_ended: bool = False
-
-    @property
-    def at(self) -> str:
-        """Where the last line stands."""
-        return f"{self.file}:{self.number}"
-
-    @property
-    def name(self) -> str:
-        """Who it was, for people."""
-        return f"{self.part} {self.pid}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """
-    A head that somebody noted.
-
-    Attributes:
-        where: Who did: a line, a mail, the register.
-        is_end: Whether the process had ended by then; else it may have gone on.
-    """
-
-    head: Head
-    where: str
-    is_end: bool
 
 
 class Integrity:
@@ -117,7 +44,7 @@ class Integrity:
                 self._check_watched(chain)
         else:
             head = sha256(raw).hexdigest()[:32]
-            self._take_other(chain, line, Came(line, head, file, number))
+            self._take_other(chain, Came(line, head, file, number))
 
     def _account(self, line: Line) -> None:
         """Take what a line about the log, which has just been taken, says of other chains."""
@@ -125,7 +52,7 @@ class Integrity:
         if chain is None:
             return
         for one in line.ended if isinstance(line.ended, list) else []:
-            if head := _head(one):
+            if head := head_of(one):
                 self.expect(head, where=chain.at, is_end=True)
         if line.event == "log_removed" and isinstance(line.chains, dict):
             for name, last in line.chains.items():
@@ -182,23 +109,40 @@ class Integrity:
             chain.before = (line.seq - 1, line.prev)
         self._check_watched(chain)
 
-    def _take_other(self, chain: Chain, line: Line, came: Came) -> None:
-        """Take a line that is not simply the next one."""
-        if line.seq <= chain.seq:
+    def _take_other(self, chain: Chain, came: Came) -> None:
+        """
+        Take a line that is not simply the next one.
+
+        One that comes too early waits. If it came from the same file and the next one follows it,
+        those between are missing; if the chain goes on where it was, this one was displaced.
+        """
+        if came.seq <= chain.seq:
             self._take_old(chain, came)
-        elif line.seq == chain.seq + 1:
+            return
+        if came.seq > chain.seq + 1 and self._has_gap(chain, came):
+            self._skip(chain)
+        if came.seq == chain.seq + 1:
             self._link(chain, came)
-            while chain.seq + 1 in chain.held:
-                self._link(chain, chain.held.pop(chain.seq + 1))
-        elif came.file != chain.file and len(chain.held) < MOST_HELD:
-            chain.held[line.seq] = came
-        else:
-            self._miss(chain, came)
-            self._go_on(chain, came)
+            self._take_held(chain)
+        elif came.seq > chain.seq:
+            chain.held[came.seq] = replace(came, is_displaced=came.file == chain.file)
+
+    def _has_gap(self, chain: Chain, came: Came) -> bool:
+        before = chain.held.get(came.seq - 1)
+        follows = before is not None and before.is_displaced and came.file == before.file
+        return follows or len(chain.held) >= MOST_HELD
+
+    def _take_held(self, chain: Chain) -> None:
+        """Take the lines whose turn has come."""
+        while came := chain.held.pop(chain.seq + 1, None):
+            if came.is_displaced:
+                text = f"{came.at}: line {came.seq} of {chain.name} stands before an earlier one"
+                self._findings.violated("line out of order", text)
+            self._link(chain, came)
 
     def _take_old(self, chain: Chain, came: Came) -> None:
-        is_missed = chain.gap and chain.gap[0] <= came.seq <= chain.gap[1]
-        if is_missed or (chain.before and came.seq <= chain.before[0]):
+        first, last = chain.gap or (1, 0)
+        if first <= came.seq <= last or (chain.before and came.seq <= chain.before[0]):
             text = f"{came.at}: line {came.seq} of {chain.name} stands behind a later one"
             self._findings.violated("line out of order", text)
         else:
@@ -217,13 +161,13 @@ class Integrity:
         self._check_watched(chain)
 
     def _skip(self, chain: Chain) -> None:
-        """Go on behind lines that never came."""
+        """Go on behind lines that never came, with the first of those that wait."""
         came = chain.held.pop(min(chain.held))
-        if came.seq != chain.seq + 1:
-            self._miss(chain, came)
-            self._go_on(chain, came)
-        else:
-            self._link(chain, came)
+        self._miss(chain, came)
+        self._go_on(chain, came)
+        while (next_one := chain.held.get(chain.seq + 1)) and next_one.file == came.file:
+            self._link(chain, chain.held.pop(chain.seq + 1))
+        self._take_held(chain)
 
     def _miss(self, chain: Chain, came: Came) -> None:
         first, last = chain.gap = (chain.seq + 1, came.seq - 1)
@@ -270,17 +214,3 @@ class Integrity:
         elif more > 1 and last.is_end:  # a killed process may have written one that it never noted
             text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
             self._findings.violated("lines added", text)
-
-
-def _head(one: Any) -> Head | None:
-    match one:
-        case {"chain": str(name), "seq": int(seq), "head": str(head)}:
-            return Head(
-                chain=name,
-                seq=seq,
-                head=head,
-                part=str(one.get("part", "?")),
-                pid=one["pid"] if isinstance(one.get("pid"), int) else 0,
-            )
-        case _:
-            return None

@@ -18,6 +18,7 @@ from ops.audit.exams import (
 from ops.audit.findings import Findings
 from ops.audit.line import Line, entry_ms
 from ops.audit.recent import Recent
+from ops.audit.tasks import Tasks
 
 #: How many decided exams are remembered at least, for lines about them that come later.
 RECENT_EXAMS = 1 << 14
@@ -40,9 +41,7 @@ class Ledger:
         self._on_exam = on_exam
         self._others: dict[str, int] = {}
         self._others_done: Recent[int] = Recent()
-        self._tasks: dict[str, int] = {}
-        self._tasks_done: Recent[int] = Recent(forget=self._forget_task)
-        self._task_of: dict[str, str] = {}
+        self._tasks = Tasks(findings)
         self._mails: Recent[bool] = Recent()
         self.handlers: dict[str, Callable[[Line], None]] = {
             "accepted": self._accepted,
@@ -78,10 +77,7 @@ class Ledger:
             for pk, exam in self._exams.items():
                 self._on_exam(pk, exam)
         self._done.clear()
-        lost = sum(1 for open_count in self._tasks.values() if open_count == 0)
-        self._tasks_done.clear()
-        if lost:
-            self._findings.noted("made up for", times=lost)
+        self._tasks.end()
 
     def _exam(self, pk: str) -> Exam:
         exam = self._exams.get(pk)
@@ -115,7 +111,7 @@ class Ledger:
         self.counts["dispatched"] += 1
         entry = line.entry or ""
         if line.task_id:
-            self._given(entry, line.task_id)
+            self._tasks.given(entry, line.task_id)
         if line.pk:
             exam = self._exam(line.pk)
             exam.see(entry, DISPATCHED, line.type)
@@ -127,7 +123,7 @@ class Ledger:
     def _verdict(self, line: Line) -> None:
         entry, pk = line.entry or "", line.pk
         self.counts[line.event] += 1
-        self._done_by(entry)
+        self._tasks.done(entry)
         if pk is None:
             self._see(line, DONE)
             return
@@ -159,7 +155,7 @@ class Ledger:
 
     def _buried(self, line: Line) -> None:
         self.counts["buried"] += 1
-        self._done_by(line.entry or "")
+        self._tasks.done(line.entry or "")
         if line.pk:
             exam = self._exam(line.pk)
             exam.see(line.entry or "", DONE, line.type)
@@ -189,7 +185,7 @@ class Ledger:
     def _echo_printed(self, line: Line) -> None:
         self.counts["echoes printed"] += 1
         entry = line.entry or ""
-        self._done_by(entry)
+        self._tasks.done(entry)
         seen = self._others.get(entry)
         if seen is None:
             seen = self._others_done.pop(entry) or 0
@@ -200,7 +196,7 @@ class Ledger:
 
     def _echo_skipped(self, line: Line) -> None:
         if line.reason == "done":
-            self._done_by(line.entry or "")
+            self._tasks.done(line.entry or "")
             self._see(line, DONE)
 
     def _mail_sent(self, line: Line) -> None:
@@ -210,34 +206,9 @@ class Ledger:
             self._findings.violated("mailed twice", f"the digest of slot {slot}")
         self._mails.put(slot, True)  # noqa: FBT003 - a set with a memory
 
-    def _given(self, entry: str, task_id: str) -> None:
-        """Note that a task has a command to do; the one that had it before is rid of it."""
-        self._done_by(entry)
-        self._task_of[entry] = task_id
-        open_count = self._tasks.get(task_id)
-        if open_count is None:
-            open_count = self._tasks_done.pop(task_id) or 0
-        self._tasks[task_id] = open_count + 1
-
-    def _done_by(self, entry: str) -> None:
-        """Note that a command needs no task any more."""
-        task_id = self._task_of.pop(entry, None)
-        if task_id is None:
-            return
-        open_count = self._tasks.get(task_id, 0) - 1
-        if open_count > 0:
-            self._tasks[task_id] = open_count
-        elif self._tasks.pop(task_id, None) is not None:
-            self._tasks_done.put(task_id, 0)
-
     def _task_ended(self, line: Line) -> None:
         self.counts["tasks"] += 1
-        task_id = line.task_id or ""
-        if task_id not in self._tasks:
-            self._tasks_done.pop(task_id)
-
-    def _forget_task(self, task_id: str, _count: int) -> None:
-        self._findings.noted("made up for", f"task {task_id}")
+        self._tasks.ended(line.task_id or "")
 
     def _park(self, pk: str, exam: Exam) -> None:
         self._judge(pk, exam)
@@ -264,7 +235,7 @@ class Ledger:
             self._findings.violated("never fired", text)
 
     def _undecided(self, pk: str, entry: str, seen: int, *, end_ms: int, grace_ms: int) -> None:
-        task_id = self._task_of.get(entry)
+        task_id = self._tasks.of(entry)
         whose = f"exam {pk}, " if pk else ""
         had = ", given to no task" if not seen & DISPATCHED else f", given to task {task_id}"
         text = f"{whose}entry {entry}{had}"
@@ -272,5 +243,5 @@ class Ledger:
             self._findings.noted("under way", text)
             return
         self._findings.violated("never decided", text)
-        if task_id and self._tasks.get(task_id):
+        if task_id:
             self._findings.violated("task never ended", f"task {task_id}: {text}")

@@ -47,7 +47,6 @@ class Exam:
     types: dict[str, str] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     open: int = 0
-    deadline_ms: int | None = None
     is_decided: bool = False
     is_rebuilt: bool = False
     told: set[str] = field(default_factory=set)

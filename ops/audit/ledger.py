@@ -14,6 +14,7 @@ from ops.audit.exams import (
     Exam,
     Record,
     broken,
+    outcome,
 )
 from ops.audit.findings import Findings
 from ops.audit.line import Line, entry_ms
@@ -49,8 +50,6 @@ class Ledger:
             **dict.fromkeys(VERDICTS, self._verdict),
             "waiting": self._waiting,
             "buried": self._buried,
-            "deadline_set": self._deadline_set,
-            "deadline_restored": self._deadline_set,
             "deadline_fired": self._deadline_fired,
             "exam_rebuilt": self._rebuilt,
             "echo_printed": self._echo_printed,
@@ -165,10 +164,6 @@ class Ledger:
         else:
             self._see(line, DONE)
 
-    def _deadline_set(self, line: Line) -> None:
-        if line.pk:
-            self._exam(line.pk).deadline_ms = line.deadline_ms
-
     def _deadline_fired(self, line: Line) -> None:
         self.counts["fired"] += 1
         if not (line.pk and line.entry):
@@ -225,14 +220,15 @@ class Ledger:
             if not seen & DONE:
                 grace = max(grace_ms, ORPHAN_MS) if seen & WAITING else grace_ms
                 self._undecided(pk, entry, seen, end_ms=end_ms, grace_ms=grace)
-        if exam.is_decided or START not in exam.types.values():
+        end = outcome(exam.records)
+        if end is None or end.decided_by:
             return
-        deadline_ms = exam.deadline_ms
-        if deadline_ms is None or deadline_ms + grace_ms >= end_ms:
+        left_ms = end.deadline_ms + grace_ms - end_ms
+        if left_ms >= 0:
             self._findings.noted("under way", f"exam {pk}")
         elif EXPIRE not in exam.types.values():
-            text = f"{pk}: {(end_ms - deadline_ms) / 1000:.1f} s after its deadline nothing fired"
-            self._findings.violated("never fired", text)
+            past_s = (end_ms - end.deadline_ms) / 1000
+            self._findings.violated("never fired", f"{pk}: nothing, {past_s:.1f} s after its time")
 
     def _undecided(self, pk: str, entry: str, seen: int, *, end_ms: int, grace_ms: int) -> None:
         task_id = self._tasks.of(entry)

@@ -20,7 +20,7 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.REQUEST_REFUSED: Kind.of(
         "gateway: a request was answered 4xx; nothing went to the stream",
         "status method path problem detail",
-        "command_id type pk trace_id",
+        "trace_id",
         is_audit=False,
     ),
     # Of these an entry may lie on the stream that has no `accepted`.

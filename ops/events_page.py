@@ -7,8 +7,26 @@ from ops.events import Event, Kind
 from ops.glossary import COMMON, CONTEXT, KEYS
 from ops.vocabulary import VOCABULARY
 
-#: Lines of one exam that nobody finished, as three parts wrote them.
-EXAMPLES = ("",)
+#: An exam is started, its deadline passes, and it is absent: lines of one, as they were written.
+EXAMPLES = (
+    '{"ts": "2026-11-25T00:47:09.910Z", "event": "accepted", "part": "gateway", '
+    '"pid": 32679, "entry": "1795567629909-0", "pk": "math-7", "type": "exam.start", '
+    '"trace_id": "6116cbb75cda861027fbeac2840cd33f", '
+    '"command_id": "01a2102b-b64d-7496-a045-7c6e49ee6555", "level": "info", '
+    '"chain": "8f14be53ee9f4da5", "seq": 4, "prev": "3a7bf502df2691f23da4e32f62e4aaad"}',
+    '{"ts": "2026-11-25T00:47:11.922Z", "event": "deadline_fired", "part": "dispatcher", '
+    '"pid": 32666, "pk": "math-7", "entry": "1795567631922-0", '
+    '"deadline_ms": 1795567631909, "late_ms": 13, "level": "info", '
+    '"chain": "e239a0709d96d4f8", "seq": 6, "prev": "a9d219b1ecc333889212b577d3906630"}',
+    '{"ts": "2026-11-25T00:47:11.933Z", "event": "applied", "part": "worker-exam", '
+    '"pid": 32676, "pk": "math-7", "command_id": "1795567631922-0", '
+    '"entry": "1795567631922-0", "type": "exam.expire", '
+    '"trace_id": "592e760f961454c8953ed35cf446d295", "verdict": "applied", "reason": null, '
+    '"at_ms": 1795567631922, "value": 1795567631909, "source": null, "redelivered": false, '
+    '"task_id": "0ae58bde-1358-4b52-ad63-799989dc9161", "task": "tasks.exam", '
+    '"level": "info", "chain": "524476556d3a4c79", "seq": 5, '
+    '"prev": "941440f734fcfc9c0a45d303bbfdc67b"}',
+)
 
 PAGE = """\
 # Log lines
@@ -21,12 +39,11 @@ test compares it with them:
 
 ## Every line
 
-Every line has {common}: the first five at
-its beginning, the others, which the log itself writes, at its end. The event's own keys stand
-between them.
+Every line has {common}: the first
+four at its beginning, the others at its end, and between them the keys of its event.
 
-A process also writes what it knows of all it says meanwhile. Within a Celery task any line may have
-`task_id` and `task`, and while a request is answered
+A process also adds what it knows of all it says meanwhile. Any line within a Celery task may have
+`task_id` and `task`, and any line while a request is answered
 {request}. The table names them where they are of use.
 
 A line with `logger` is not ours: it is a library's record, or a warning of Python. Its `event` is

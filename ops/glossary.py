@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-#: Keys that every line has: five at its beginning, and where it stands in its chain at the end.
+#: Keys that every line has, whatever its event.
 COMMON = ("ts", "event", "part", "pid", "level", "chain", "seq", "prev")
 #: Keys that a process knows of all that it says meanwhile: whatever is written within a Celery
 #: task, or while a request is answered, may have them.

@@ -148,7 +148,8 @@ def running(folder: Path, *, redis_url: str | None, **settings: object) -> Itera
         yield stack
     finally:
         stack.end()
-    assert {} == faults(stack.settings.logs)
+    wrong = faults(stack.settings.logs)
+    assert not wrong, wrong
 
 
 def start(folder: Path, *, redis_url: str | None, **settings: object) -> Stack:

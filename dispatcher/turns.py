@@ -137,7 +137,7 @@ class Dispatcher:
             outage.DISK.ended()
         removed = self._stream.trim(retention_s=self._settings.stream_retention)
         if removed:
-            log.info(Event.TRIMMED, entries=removed)
+            log.info(Event.TRIMMED, removed=removed)
 
     def fire(self) -> int:
         """Turn due deadlines into commands; return the milliseconds until the next one."""

@@ -11,10 +11,10 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ops import hygiene
-from ops.events import is_audited
 from ops.journal import Journal, Render
 from ops.logfile import LogFile
 from ops.settings import BadSettings, Settings
+from ops.vocabulary import is_audited
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
 HIDDEN = {"settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}

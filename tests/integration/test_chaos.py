@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.log_lines import faults, read
 
 from ops.chaos.stack import NotReady, Stack
 
@@ -20,7 +21,7 @@ def chaos(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_few_seconds(tmp_path: Path) -> None:
-    """A short run keeps every promise, says so, and leaves its evidence and no process."""
+    """A short run keeps every promise, says so in words of ours, and leaves no process."""
     done = chaos(tmp_path / "run", "--minutes", "0.1", "--rate", "20", "--every", "2", "--json")
 
     card = json.loads(done.stdout)
@@ -30,6 +31,8 @@ def test_a_few_seconds(tmp_path: Path) -> None:
     assert sum(card["kills"].values()) + sum(card["freezes"].values()) > 0
     assert (tmp_path / "run/ledger.jsonl").stat().st_size
     assert card == json.loads((tmp_path / "run/scorecard.json").read_text())
+    assert card["acknowledged"] < len(list(read(tmp_path / "run/var/logs")))
+    assert {} == faults(tmp_path / "run/var/logs")
     mark = str(tmp_path).encode()
     assert not [p for p in Path("/proc").glob("[0-9]*") if mark in command_line(p)]
 

@@ -17,6 +17,7 @@ from typing import Any
 import redis
 
 from ops.settings import Settings
+from support.log_lines import faults
 from support.waiting import wait_until
 
 #: Seconds for all parts to be ready, on two busy cores.
@@ -135,7 +136,8 @@ def running(folder: Path, *, redis_url: str | None, **settings: object) -> Itera
     """
     Start the system on *folder*, wait until it is ready, and end it if the test has not.
 
-    A server that `up` does not run is emptied before: one test's exams are not another's.
+    Whatever was done to it, each line that it wrote is as the vocabulary has it. A server that `up`
+    does not run is emptied before: one test's exams are not another's.
     """
     if redis_url:
         with redis.Redis.from_url(redis_url) as client:
@@ -146,6 +148,8 @@ def running(folder: Path, *, redis_url: str | None, **settings: object) -> Itera
         yield stack
     finally:
         stack.end()
+    wrong = faults(stack.settings.logs)
+    assert not wrong, wrong
 
 
 def start(folder: Path, *, redis_url: str | None, **settings: object) -> Stack:

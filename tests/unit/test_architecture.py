@@ -16,8 +16,9 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 CELLAR = {
     f"ops.{name}"
     for name in (
-        *("settings", "log", "journal", "chain", "logfile", "hygiene"),
-        *("outage", "events", "keys", "lag", "connect", "notify"),
+        *("settings", "keys", "events", "glossary", "vocabulary", "grammar"),
+        *("log", "journal", "chain", "logfile", "hygiene"),
+        *("outage", "lag", "connect", "notify"),
     )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.

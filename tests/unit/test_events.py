@@ -1,25 +1,22 @@
-"""The closed list of events, compared with the code both ways."""
+"""The closed list of events and their keys, compared with the code both ways."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.log_calls import FILES, ROOT, LogCall, log_calls, tree
 
 from ops.events import Event
+from ops.glossary import COMMON, CONTEXT, KEYS
+from ops.vocabulary import VOCABULARY
 
-ROOT = Path(__file__).parents[2]
-PRODUCT = ("ingest", "dispatcher", "tasks", "filestore", "ops")
-LIST = ROOT / "ops/events.py"
-#: What has a method of a level's name, and is no logger: an asyncio task has an exception.
-NO_LOGGERS = {"task"}
-LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "fatal"}
-FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def tree(path: Path) -> ast.Module:
-    """The syntax of a file."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+#: Files that list the events and write no line.
+LISTS = {ROOT / "ops/events.py", ROOT / "ops/vocabulary.py"}
+CALLS = [call for path in FILES for call in log_calls(path)]
+#: Keys that a line may have from elsewhere: the log itself, or what the process is doing.
+FROM_ELSEWHERE = {*COMMON, *CONTEXT}
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+every_event = pytest.mark.parametrize("event", list(Event))
 
 
 def members(node: ast.AST) -> list[str]:
@@ -34,80 +31,90 @@ def members(node: ast.AST) -> list[str]:
     ]
 
 
-def is_event(node: ast.expr, known: set[str]) -> bool:
-    """Whether an expression can only be an event: a member, one of two, or of a table of them."""
-    match node:
-        case ast.Attribute(value=ast.Name(id="Event"), attr=name):
-            return name in Event.__members__
-        case ast.IfExp(body=one, orelse=other):
-            return is_event(one, known) and is_event(other, known)
-        case ast.Dict(values=values):
-            return bool(values) and all(is_event(value, known) for value in values)
-        case ast.Subscript(value=ast.Name(id=name)) | ast.Name(id=name):
-            return name in known
-        case _:
-            return False
+#: Names of all events that a file mentions, besides those that list them.
+USED = {name for path in FILES if path not in LISTS for name in members(tree(path))}
 
 
-def event_names(syntax: ast.Module) -> set[str]:
-    """Variables and tables that hold nothing but events."""
-    assigned: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(syntax):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                assigned.setdefault(name, []).append(value)
-    return {
-        name for name, values in assigned.items() if all(is_event(value, set()) for value in values)
-    }
+def calls_of(event: Event) -> list[LogCall]:
+    """Calls that may write an event's lines."""
+    return [call for call in CALLS if event.name in call.events]
 
 
-def log_calls(syntax: ast.Module) -> Iterator[ast.Call]:
-    """Calls of a method that has a level's name: what has one in our code is a logger."""
-    for node in ast.walk(syntax):
-        match node:
-            case ast.Call(func=ast.Attribute(value=logger, attr=name)) if name in LEVELS:
-                if ast.unparse(logger) not in NO_LOGGERS:
-                    yield node
-
-
-@pytest.mark.parametrize("event", list(Event))
+@every_event
 def test_every_event_is_written_somewhere(event: Event) -> None:
     """No name stands in the list that no line has."""
-    used = {name for path in FILES if path != LIST for name in members(tree(path))}
-
-    assert event.name in used
+    assert event.name in USED
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file
 def test_every_line_has_an_event(path: Path) -> None:
     """No line is written under a name that is not in the list."""
-    syntax = tree(path)
-    known = event_names(syntax)
-
-    strangers = [
-        f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)[:60]}"
-        for call in log_calls(syntax)
-        if not call.args or not is_event(call.args[0], known)
-    ]
-    assert strangers == []
+    assert [] == [call.where for call in log_calls(path) if not call.events]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file
 def test_every_mentioned_event_is_in_the_list(path: Path) -> None:
     """No code mentions an event that the list does not have."""
     assert set(members(tree(path))) <= set(Event.__members__)
 
 
-@pytest.mark.parametrize("event", list(Event))
-def test_every_event_says_when(event: Event) -> None:
-    """Each name in the list has a comment above it that says when it is written."""
-    text = LIST.read_text().splitlines()
-    line = next(n for n, code in enumerate(text) if code.startswith(f"    {event.name} ="))
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.where)
+def test_no_key_is_unknown(call: LogCall) -> None:
+    """No call writes a key that its event must not have."""
+    unknown = {name: call.keys - VOCABULARY[Event[name]].keys for name in call.events}
 
-    assert text[line - 1].strip().startswith("#: ")
+    assert {} == {name: keys for name, keys in unknown.items() if keys}
 
 
-@pytest.mark.parametrize("event", list(Event))
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.where)
+def test_no_key_is_missing(call: LogCall) -> None:
+    """Every call writes what its event's lines must have, unless it is bound elsewhere."""
+    required = {name: set(VOCABULARY[Event[name]].required) for name in call.events}
+    missing = {name: keys - FROM_ELSEWHERE - call.keys for name, keys in required.items()}
+
+    assert not call.is_all or not any(missing.values()), missing
+
+
+@every_event
+def test_no_key_is_invented(event: Event) -> None:
+    """The vocabulary gives no event a key of its own that no call writes."""
+    calls = calls_of(event)
+    kind = VOCABULARY[event]
+    written = {key for call in calls for key in call.keys}
+    invented = {*kind.required, *kind.optional} - FROM_ELSEWHERE - written
+    is_known = bool(calls) and all(call.is_all for call in calls)
+
+    assert set() == invented or not is_known
+
+
+def test_calls_are_understood() -> None:
+    """The keys of most calls can be read from the code, or the tests above would prove little."""
+    assert sum(call.is_all for call in CALLS) > 0.9 * len(CALLS) > 50
+
+
+def test_every_event_says_when() -> None:
+    """Each name has a kind, in the order of the list, that says who writes it and when."""
+    assert list(Event) == list(VOCABULARY)
+    assert all(": " in kind.when for kind in VOCABULARY.values())
+
+
+def test_every_key_has_a_meaning() -> None:
+    """The glossary has each key that a line may have, and no other; `logger` marks foreign ones."""
+    used = {key for kind in VOCABULARY.values() for key in kind.keys}
+
+    assert used | {"logger"} == set(KEYS)
+
+
+@every_event
+def test_no_key_is_listed_twice(event: Event) -> None:
+    """A key is required or optional, and is not said again where it is every line's."""
+    kind = VOCABULARY[event]
+    listed = [*kind.required, *kind.optional, *COMMON]
+
+    assert len(listed) == len(set(listed))
+
+
+@every_event
 def test_value_is_the_name(event: Event) -> None:
     """What stands in a line is found by the same word in the code."""
     assert event.value == event.name.lower()
@@ -116,3 +123,18 @@ def test_value_is_the_name(event: Event) -> None:
 def test_list_knows_no_name_twice() -> None:
     """Each line means one thing."""
     assert len(Event.__members__) == len({event.value for event in Event})
+
+
+def test_what_an_audit_needs() -> None:
+    """Only what changes nothing can be kept out of the log by a level."""
+    spared = {event for event, kind in VOCABULARY.items() if not kind.is_audit}
+
+    assert spared == {
+        Event.REQUEST_REFUSED,
+        Event.MAIL_SKIPPED,
+        Event.OUTPUT,
+        Event.READING_PAUSED,
+        Event.READING_RESUMED,
+        Event.TRIMMED,
+        Event.LEFTOVERS_SWEPT,
+    }

@@ -1,0 +1,98 @@
+"""Glossary: every key that a log line may have, what it means, and its unit."""
+
+from collections.abc import Mapping
+
+#: Keys that every line has, whatever its event.
+COMMON = ("ts", "event", "part", "pid", "level", "chain", "seq", "prev")
+#: Keys that a process knows of all that it says meanwhile: whatever is written within a Celery
+#: task, or while a request is answered, may have them.
+CONTEXT = ("task_id", "task", "command_id", "type", "pk", "trace_id")
+
+#: A time that ends in `_ms` is in milliseconds since 1970, in UTC, on Redis' clock.
+KEYS: Mapping[str, str] = {
+    # --- every line -------------------------------------------------------------------------
+    "ts": "when it was written: ISO 8601, UTC, milliseconds, on this machine's clock",
+    "event": "what happened: one name of this list; in a library's record its message",
+    "part": "whose line it is, also the name of its file; in `up`'s lines, whom it speaks of",
+    "pid": "process id of the part",
+    "level": "`debug`, `info`, `warning`, `error` or `critical`",
+    "logger": "only in a library's record: which one wrote it",
+    "exception": "traceback, many lines in one text",
+    "chain": "this process' chain of lines: 16 hex characters",
+    "seq": "the line's number in its chain, from 1",
+    "prev": "hash of the chain's line before this one, without its newline: the first 128 bits of "
+    "its SHA-256 in 32 hex characters; zeros in the first line",
+    # --- commands ---------------------------------------------------------------------------
+    "entry": "id of the command's entry in the stream; in `deadline_fired`, of its exam.expire",
+    "command_id": "the producer's own id of the command; without one, the entry id",
+    "type": "`exam.start`, `exam.finish`, `exam.expire` or `echo`; of a dead letter as it says",
+    "pk": "the exam; null in `dispatched` for an echo, and where a dead letter names none",
+    "source": "who gave the command its id, if the producer says; else null",
+    "trace_id": "W3C trace context: 32 hex characters, the same from the request to the last line",
+    "task_id": "Celery's id of the task that the command was given to, or that speaks",
+    "task": "name of that Celery task",
+    "redelivered": "whether it was there before: given out again, or on the disk already",
+    "verdict": "`applied`, `duplicate`, `refused` or `corrected`, as in the exam's history",
+    "reason": "why, in words; null where nothing has to be explained",
+    "at_ms": "the ingress time, by which the command is judged",
+    "value": "what the command carries: of a start seconds, of a finish `pass` or `fail`, of an "
+    "expiry its deadline in ms",
+    "attempt": "how often this command has been tried by now",
+    "field": "name of the field that was removed, escaped, at most 200 characters",
+    "took_ms": "how long the task ran, in milliseconds",
+    "state": "how the task ended: `SUCCESS`, `FAILURE` or `RETRY`",
+    # --- deadlines --------------------------------------------------------------------------
+    "deadline_ms": "the exam's deadline",
+    "late_ms": "how long after the deadline its exam.expire was written, in milliseconds",
+    # --- dead letters -----------------------------------------------------------------------
+    "letter": "id of the dead letter",
+    "new_entry": "id of the entry that the letter became",
+    "fields": "the fields of the entry, as its producer wrote them",
+    "by": "who did it",
+    "why": "the reason that this person gave",
+    # --- echo and mail ----------------------------------------------------------------------
+    "delay_s": "how long the echo sleeps, in seconds",
+    "text": "what was printed",
+    "slot_s": "the digest's slot: when it began, in seconds since 1970",
+    "summary": "what the digest counts, in words",
+    # --- requests ---------------------------------------------------------------------------
+    "method": "HTTP method of the request",
+    "path": "path of the request; of a file, where it lies",
+    "problem": "which problem was answered: `urn:invigil:problem:<name>`",
+    "detail": "the answer's detail; for a 500, the error that the answer keeps to itself",
+    "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
+    "it; of an exam, where it stands",
+    # --- parts ------------------------------------------------------------------------------
+    "settings": "name to value, without secrets",
+    "parts": "the parts that `up` starts",
+    "is_active": "whether this dispatcher has the lease, or stands by",
+    "port": "TCP port on which the sink takes mail",
+    "url": "where the gateway listens",
+    "signal": "the signal that asked a worker to end",
+    "waiting_for": "the parts of one stage that `up` has asked to end",
+    "restart_in_s": "seconds until the part is started again",
+    "log": "file to look into",
+    "data": "the data folder",
+    "logs": "the folder of the logs",
+    "redis": "URL of the Redis in use, without password",
+    "mail": "the sink's Maildir, or URL of the mail server, without password",
+    "took_s": "seconds from the start until all parts were ready",
+    "exit_code": "exit code of `up`",
+    # --- dispatcher and store ---------------------------------------------------------------
+    "removed": "number of entries that left the stream",
+    "files": "number of files that were removed",
+    "entries": "ids of the entries that the exam was made of, in its history's order",
+    "kept": "where the damaged file lies now",
+    # --- the world --------------------------------------------------------------------------
+    "what": "what is away: `redis`, `disk`, `mail`, `stream` (its ids are used up), `log` (the "
+    "part's own file), or `lock` (one exam's)",
+    "error": "what was seen, in words",
+    "error_type": "Python's name of the error",
+    "failures": "how many tries failed meanwhile; of `log`, how many lines the file lacks",
+    # --- the log itself ---------------------------------------------------------------------
+    "file": "name of the log file",
+    "after": "name of the full file before this one, or null",
+    "ended": "chains that have ended and that nobody has accounted for yet: of each its `chain`, "
+    "the `seq` and hash (`head`) of its last line, `part` and `pid`",
+    "chains": "of each chain in the removed file, the number and hash of its last line there",
+}

@@ -8,7 +8,7 @@ those that belong to it under other names. What is kept is bounded, however long
 import json
 from collections.abc import Iterable
 
-from ops.audit.story import Found
+from ops.audit.found import Found
 from ops.audit.wording import Line, text, ts_ms
 
 #: Lines that are kept; one exam has a dozen, a forged flood of results has more.

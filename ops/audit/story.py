@@ -8,7 +8,8 @@ from itertools import pairwise
 from filestore.exam import Standing, stand
 from filestore.fact import Fact, Status, Type
 from ops.audit import sentences
-from ops.audit.wording import Line, count, number, span, text, ts_ms
+from ops.audit.found import Found, ids_of
+from ops.audit.wording import Line, count, number, span, text
 from ops.events import Event
 
 VERDICTS = frozenset({Event.APPLIED, Event.DUPLICATE, Event.REFUSED, Event.CORRECTED})
@@ -17,38 +18,6 @@ MOVES = frozenset({Event.APPLIED, Event.CORRECTED})
 ENDS = VERDICTS | {Event.BURIED, Event.ECHO_PRINTED, Event.DISCARDED}
 #: Lines that come again at each try: told once, and counted.
 REPEATED = VERDICTS | {Event.WAITING, Event.FAILED, Event.UNAVAILABLE}
-#: What identifies, and how it is said.
-IDS = {
-    "command_id": "command",
-    "entry": "entry",
-    "new_entry": "put back as entry",
-    "letter": "dead letter",
-    "source": "source",
-    "trace_id": "trace",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A line, with the place where it stands: a file and a line's number."""
-
-    line: Line
-    where: str
-
-    @property
-    def at_ms(self) -> int:
-        """When it was written."""
-        return ts_ms(self.line) or 0
-
-    @property
-    def event(self) -> str:
-        """What it says."""
-        return text(self.line, "event")
-
-    @property
-    def entry(self) -> str:
-        """The stream entry that it speaks of."""
-        return text(self.line, "entry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,22 +191,6 @@ class Story:
             return None
         lines = (other for other in self._of_entry[one.entry] if one.entry)
         return next((other for other in lines if other.event == Event.DEADLINE_FIRED), None)
-
-
-def ids_of(one: Found, *, fired: Found | None = None) -> str:
-    """Name all that a line names, who wrote it, and where it stands."""
-    ids = [f"{shown} {text(one.line, key)}" for key, shown in IDS.items() if text(one.line, key)]
-    if fired:
-        late_ms = number(fired.line, "late_ms") or 0
-        ids.append(f"deadline fired {span(late_ms)} late by {who(fired)}")
-    task = text(one.line, "task_id")
-    did = f"{one.event.replace('_', ' ')} by {who(one)}"
-    return ", ".join([*ids, f"{did} in task {task}" if task else did, one.where])
-
-
-def who(one: Found) -> str:
-    """Name the process that wrote a line: ``worker-exam 4711``."""
-    return f"{text(one.line, 'part') or 'somebody'} {text(one.line, 'pid')}".rstrip()
 
 
 def fact_of(line: Line) -> Fact | None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ops.audit.explain import COMMAND_KEYS, MOST_LINES, Search, values
-from ops.audit.story import Found, Step, Story, ids_of
+from ops.audit.found import Found, ids_of
+from ops.audit.story import Step, Story
 from ops.audit.wording import clock, count, day, number, span, text
 from ops.events import Event
 from ops.log import printable

@@ -1,6 +1,7 @@
 """Html: an audit as one page that needs nothing else: no network, no script. Pure."""
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +19,12 @@ WIDE, NARROW = 920, 380
 
 def render(report: Report) -> str:
     """Make the page. No text from a log is markup in it, and none can hide or turn its letters."""
+    shown: Report = _printable(report)
     values = {
-        "report": _printable(asdict(report)),
-        "violations": report.violations,
-        "is_proven": report.is_proven,
-        "size": sum(one.bytes for one in report.inputs),
-        "lines": sum(one.lines for one in report.inputs),
-        "timelines": _pair(plot.timeline(report, width=WIDE), plot.timeline(report, width=NARROW)),
-        "latenesses": _latenesses(report),
+        "report": shown,
+        "lines": sum(one.lines for one in shown.inputs),
+        "timelines": _pair(plot.timeline(shown, width=WIDE), plot.timeline(shown, width=NARROW)),
+        "latenesses": _latenesses(shown),
     }
     return _environment().get_template("report.html").render(values)
 
@@ -55,16 +54,17 @@ def _environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Show control characters, in every text however deep."""
-    match value:
-        case str():
-            return printable(value)
-        case dict():
-            return {_printable(key): _printable(one) for key, one in value.items()}
-        case list() | tuple():
-            return [_printable(one) for one in value]
-        case _:
-            return value
+    """Show control characters, in every text however deep: none of them reaches the page."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(key): _printable(one) for key, one in value.items()}
+    if isinstance(value, Sequence):
+        return [_printable(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {one.name: _printable(getattr(value, one.name)) for one in fields(value)}
+        return replace(value, **named)
+    return value
 
 
 def _utc(ms: int) -> str:

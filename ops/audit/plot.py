@@ -218,7 +218,7 @@ def _sum(bucket: Bucket) -> int:
 
 def _round_up(most: int) -> int:
     """Find the next number that is easily read: 1, 2, 4, 5, 6, 8 and their multiples by ten."""
-    unit = 10 ** max(0, len(str(most)) - 1)
+    unit: int = 10 ** (len(str(most)) - 1)
     return next(n * unit for n in (1, 2, 4, 5, 6, 8, 10) if n * unit >= max(most, 1))
 
 

@@ -18,6 +18,9 @@ MOVES = frozenset({Event.APPLIED, Event.CORRECTED})
 ENDS = VERDICTS | {Event.BURIED, Event.ECHO_PRINTED, Event.DISCARDED}
 #: Lines that come again at each try: told once, and counted.
 REPEATED = VERDICTS | {Event.WAITING, Event.FAILED, Event.UNAVAILABLE}
+#: Changes of one exam that are judged by the rules, which look at all its commands each time. An
+#: exam has two or three; after a forged flood of them the lines are believed.
+MOST_MOVES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Course:
     deadline_ms: int | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     stays: list[tuple[int, str]] = field(default_factory=list)
+    moves: int = 0
 
     @property
     def status(self) -> str:
@@ -52,7 +56,8 @@ class Course:
             self.facts[fact.entry] = fact
         if text(line, "event") not in MOVES:
             return
-        standing = stand(self.facts.values())
+        self.moves += 1
+        standing = stand(self.facts.values()) if self.moves <= MOST_MOVES else None
         if standing:
             self.deadline_ms = standing.deadline_ms
         self.become(_status(standing, line), at_ms=at_ms)
@@ -72,6 +77,7 @@ class Story:
         self._of_entry: dict[str, list[Found]] = defaultdict(list)
         for one in self._found:
             self._of_entry[one.entry].append(one)
+        self._end = {one.entry: one.event for one in self._found if one.event in ENDS}
         self._over_http = {text(one.line, "command_id") for one in self._of(Event.ACCEPTED)}
         self._told: set[tuple[str, str]] = set()
         known = (number(one.line, "deadline_ms") for one in self._found)
@@ -80,8 +86,7 @@ class Story:
 
     def status_of(self, entry: str) -> str:
         """What became of a command: the event that ended it; empty when none did."""
-        ends = [one.event for one in self._of_entry[entry] if one.event in ENDS]
-        return ends[-1].replace("_", " ") if ends else ""
+        return self._end.get(entry, "").replace("_", " ")
 
     def headline(self) -> str:
         """Say it in one line."""

@@ -151,6 +151,7 @@ def lateness(late: Lateness, *, width: int, height: int = 200) -> Plot:
     ]
     for name, ms in (("p50", late.p50_ms), ("p99", late.p99_ms), ("max", late.max_ms)):
         drawn.append(Stroke(x(ms), ABOVE, x(ms), frame.floor, name, f"{name}: {ms:,} ms"))
+        drawn.append(_above(name, x(ms), frame))
     return _plot(frame, "How late absent was, in milliseconds", rects, drawn)
 
 
@@ -191,6 +192,14 @@ def _time_ticks(first_ms: int, last_ms: int, frame: Frame) -> Iterator[Stroke | 
     for at_ms in range(-(-first_ms // step_ms) * step_ms, last_ms, step_ms):
         x = LEFT + (frame.right - LEFT) * (at_ms - first_ms) / (last_ms - first_ms)
         yield Word(round(x, 2), frame.floor + 16, _tick_text(at_ms, step_ms))
+
+
+def _above(name: str, x: float, frame: Frame) -> Word:
+    """Name a line above it, so that names of lines at one place are beside each other."""
+    if name == "p99":
+        return Word(x, ABOVE - 15, name)
+    is_left = name == "p50" or x > frame.right - 30
+    return Word(x - 3 if is_left else x + 3, ABOVE - 4, name, "end" if is_left else "start")
 
 
 def _tick(x: float, text: str, frame: Frame) -> Word:

@@ -137,7 +137,7 @@ def test_nothing_to_prove(report: Report) -> None:
         "✓ beat 77 2026-11-24 08:00:00 2026-11-24 08:01:00 12 in order 00ff00ff00ff00ff",
         "5 more are not shown",
         "1 disturbance 2026-11-24 08:00:30 gateway was killed",
-        "half were on time within 2 ms 99 in 100 within 40 ms all within 5,000 ms",
+        "half within 2 ms 99 in 100 within 40 ms all within 5,000 ms",
     ],
 )
 def test_tells_all_of_it(said: str) -> None:
@@ -281,3 +281,16 @@ def test_lateness_plot() -> None:
     assert made.rects[-1].title == "up to 6,310 ms: 1"
     by_name = {one.kind: one.x1 for one in made.rules}
     assert by_name["p50"] < by_name["max"] < 920
+
+
+@pytest.mark.parametrize("late", [{1: 1}, {7: 3}, {2: 98, 10**9: 2}])
+def test_names_of_lines(late: dict[int, int]) -> None:
+    """Each line of the lateness is named above it, and no two names are at one place."""
+    counted = lateness(late)
+    assert counted is not None
+
+    words = plot.lateness(counted, width=380).words
+
+    places = {one.text: (one.x, one.y) for one in words if one.text in {"p50", "p99", "max"}}
+    assert len(set(places.values())) == 3
+    assert all(0 < x < 380 for x, _ in places.values())

@@ -44,11 +44,12 @@ class Search:
     def is_wanted(self, raw: bytes) -> bool:
         """Whether a line may be of interest, by its bytes alone: most are not, so it is quick."""
         self.lines_seen += self._pass == 1
-        if len(self.wanted) <= FEW:
-            return any(needle in raw for needle in self.wanted)
-        return not self._whole.isdisjoint(raw.split(b'"')) or any(
-            needle in raw for needle in self._torn
-        )
+        if len(self.wanted) > FEW and not self._whole.isdisjoint(raw.split(b'"')):
+            return True
+        for needle in self.wanted if len(self.wanted) <= FEW else self._torn:
+            if needle in raw:  # no `any`: it would take twice as long
+                return True
+        return False
 
     def feed(self, line: Line, where: str) -> None:
         """Take a line that `is_wanted`, parsed, and where it stands: ``gateway.jsonl:17``."""

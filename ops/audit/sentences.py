@@ -175,12 +175,13 @@ def beside(line: Line, *, now_ms: int) -> str:
     )
 
 
-def again(times: int) -> str:
+def again(kind: str, *, times: int) -> str:
     """Say that what was done was found done when it was looked at again."""
+    what = command(kind).partition(" ")[2]
     often = "" if times == 1 else f", {times} times"
     return (
-        f"It was confirmed again after a crash or a lost connection{often}: it was on the disk "
-        "already, and nothing was changed."
+        f"The {what} was confirmed again after a crash or a lost connection{often}: it was on the "
+        "disk already, and nothing was changed."
     )
 
 

@@ -168,7 +168,7 @@ class Story:
             return ""
         self._told.add(mark)
         same = [other for other in self._of_entry[one.entry] if other.event in VERDICTS]
-        return sentences.again(len(same) - 1)
+        return sentences.again(text(one.line, "type"), times=len(same) - 1)
 
     def _came(self, one: Found) -> str:
         """Tell a command's coming only where nothing else tells it: it has no end, or is alone."""

@@ -478,6 +478,17 @@ def test_prefilter() -> None:
     assert not made.is_wanted(b'{"pk": "math-77", "entry": "%d-0"}' % (T0 + 9))
 
 
+def test_blocks_of_lines() -> None:
+    """A whole block can be asked about first; its lines are counted once."""
+    made = Search("math-7")
+    block = json.dumps(STARTED).encode() + b"\n{}\n"
+
+    assert made.is_wanted(block)
+    assert [made.is_wanted(raw, is_counted=False) for raw in block.splitlines()] == [True, False]
+    assert not made.is_wanted(b"{}\n" * 7)
+    assert made.lines_seen == 9
+
+
 def test_ids_are_dimmed() -> None:
     """On a terminal the lines with ids stand back."""
     told = tell(search("math-7", [STARTED]), is_dimmed=True)

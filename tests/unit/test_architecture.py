@@ -15,7 +15,7 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 #: Everyone may stand on these.
 CELLAR = {
     f"ops.{name}"
-    for name in ("settings", "log", "outage", "events", "keys", "lag", "connect", "notify")
+    for name in ("settings", "log", "outage", "events", "keys", "lag", "connect", "notify", "trace")
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.
 MAY_IMPORT = {

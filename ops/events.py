@@ -101,6 +101,8 @@ class Event(StrEnum):
     READING_RESUMED = "reading_resumed"
     #: dispatcher: entries that everyone is done with, and that are old enough, left the stream
     TRIMMED = "trimmed"
+    #: worker: a Celery task came to its end, whatever that was; carries took_ms and state
+    TASK_ENDED = "task_ended"
     #: worker: files of writes that never ended were removed
     LEFTOVERS_SWEPT = "leftovers_swept"
     #: worker, dispatcher or gateway: an exam's file is not a document of ours. Said once; nothing

@@ -8,14 +8,22 @@ from uuid import uuid4
 from celery import Celery
 
 from dispatcher.routes import Route
+from ops import trace
+from ops.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One call of a task; its id is known before it is sent, so that the log can name it."""
+    """
+    One call of a task; its id is known before it is sent, so that the log can name it.
+
+    Attributes:
+        trace: Of what it is sent for; goes out as a header, where other tools look for it.
+    """
 
     route: Route
     task_id: str
+    trace: Trace
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -41,6 +49,7 @@ def send(app: Celery, messages: Sequence[Message]) -> None:
                 kwargs=dict(message.kwargs),
                 queue=message.route.queue,
                 task_id=message.task_id,
+                headers={trace.NAME: trace.header(message.trace)},
                 producer=producer,
                 retry=False,
                 ignore_result=True,

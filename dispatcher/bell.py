@@ -10,6 +10,7 @@ from celery import Celery
 from dispatcher.routes import Route
 from ops import trace
 from ops.trace import Trace
+from tasks.inbox import Letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,13 @@ class Message:
 def new_task_id() -> str:
     """Make a task id, as Celery makes them."""
     return str(uuid4())
+
+
+def trace_for(pks: Sequence[str], letters: Sequence[Letter]) -> Trace:
+    """Go on with the trace of the one command that a bell is for; begin one when it is for many."""
+    named = set(pks)
+    own = [letter.trace or trace.derived(letter.entry) for letter in letters if letter.pk in named]
+    return trace.child(own[0]) if len(own) == 1 else trace.new()
 
 
 def send(app: Celery, messages: Sequence[Message]) -> None:

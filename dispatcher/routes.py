@@ -1,4 +1,4 @@
-"""Routes: which Celery task and queue a command goes to. Pure, but for the ids of traces."""
+"""Routes: which Celery task and queue a command goes to. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from math import ceil
 
 from filestore.fact import Type
 from ingest.commands import Command, Echo, ExamExpire, ExamFinish, ExamStart
-from ops import keys, trace
-from ops.trace import Trace
+from ops import keys
 from tasks.app import ECHO_TASK, EXAM_TASK
 from tasks.inbox import Letter
 
@@ -62,13 +61,6 @@ def bells(pks: Sequence[str]) -> list[list[str]]:
     unique = list(dict.fromkeys(pks))
     size = min(MOST_PKS, max(1, ceil(len(unique) / SPREAD)))
     return [unique[i : i + size] for i in range(0, len(unique), size)]
-
-
-def bell_trace(pks: Sequence[str], letters: Sequence[Letter]) -> Trace:
-    """Go on with the trace of the one command that a bell is for; begin one when it is for many."""
-    named = set(pks)
-    own = [letter.trace or trace.derived(letter.entry) for letter in letters if letter.pk in named]
-    return trace.child(own[0]) if len(own) == 1 else trace.new()
 
 
 def _letter(command: Command, pk: str, entry: str, kind: Type, value: int | str) -> Letter:

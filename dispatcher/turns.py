@@ -9,11 +9,11 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from dispatcher.bell import Message, new_task_id, send
+from dispatcher.bell import Message, new_task_id, send, trace_for
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
-from dispatcher.routes import ROUTES, bell_trace, bells, letter
+from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.store import Store
@@ -197,7 +197,7 @@ class Dispatcher:
                 route=route,
                 task_id=new_task_id(),
                 args=(pks,),
-                trace=bell_trace(pks, letters),
+                trace=trace_for(pks, letters),
             )
             for pks in bells([letter.pk for letter in letters])
         ]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dispatcher.routes import MOST_PKS, ROUTES, SPREAD, Route, bell_trace, bells, letter
+from dispatcher.bell import trace_for
+from dispatcher.routes import MOST_PKS, ROUTES, SPREAD, Route, bells, letter
 from filestore.fact import Type
 from ingest.commands import TYPES, Command, Data, Echo, ExamExpire, ExamFinish, ExamStart
 from ops import trace
@@ -102,7 +103,7 @@ def test_bell_for_one_command_goes_on_with_its_trace() -> None:
     given = trace.new()
     letters = [of("a", "5-0", given), of("b", "6-0")]
 
-    a, b = bell_trace(["a"], letters), bell_trace(["b"], letters)
+    a, b = trace_for(["a"], letters), trace_for(["b"], letters)
 
     assert [given.trace_id, trace.derived("6-0").trace_id] == [a.trace_id, b.trace_id]
     assert given.span_id != a.span_id
@@ -113,7 +114,7 @@ def test_bell_for_many_begins_a_trace(pks: list[str]) -> None:
     """A message for several commands, of one exam or of more, belongs to none of their traces."""
     letters = [of("a", "5-0"), of("a", "6-0"), of("b", "7-0"), of("c", "8-0")]
 
-    rung = bell_trace(pks, letters)
+    rung = trace_for(pks, letters)
 
     assert rung.trace_id not in {trace.derived(one.entry).trace_id for one in letters}
 

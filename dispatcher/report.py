@@ -8,7 +8,9 @@ import structlog
 
 from dispatcher.bell import Message
 from ingest.commands import Command
+from ops import trace
 from ops.events import Event
+from ops.trace import Trace
 from tasks.inbox import Letter
 
 #: Seconds for which the queue must be full before the log says so: under load it is for moments.
@@ -28,6 +30,11 @@ class Read:
     def command_id(self) -> str:
         """The producer's own id, or the entry's."""
         return self.command.id or self.entry
+
+    @property
+    def trace(self) -> Trace:
+        """The producer's own trace, or the entry's."""
+        return self.command.trace or trace.derived(self.entry)
 
 
 def dispatched(
@@ -54,6 +61,7 @@ def dispatched(
             pk=pk,
             task_id=task_id,
             redelivered=redelivered,
+            trace_id=read.trace.trace_id,
         )
 
 

@@ -71,4 +71,5 @@ def _letter(command: Command, pk: str, entry: str, kind: Type, value: int | str)
         source=command.source,
         type=kind,
         value=value,
+        trace=command.trace,
     )

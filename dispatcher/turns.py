@@ -9,7 +9,7 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from dispatcher.bell import Message, new_task_id, send
+from dispatcher.bell import Message, new_task_id, send, trace_for
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
@@ -17,9 +17,9 @@ from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.store import Store
-from ingest.commands import Echo, decode
+from ingest.commands import Echo, decode, given_trace
 from ingest.faults import InvalidCommand
-from ops import keys, outage
+from ops import keys, outage, trace
 from ops.connect import is_exhausted
 from ops.events import Event
 from ops.settings import Settings
@@ -175,15 +175,16 @@ class Dispatcher:
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
+        trace_id = (given_trace(entry.fields) or trace.derived(entry.id)).trace_id
         try:
             return Read(entry.id, decode(entry.fields))
         except InvalidCommand as error:
             reason = str(error) if entry.fields else "the entry was deleted from the stream"
         except Exception as error:
-            log.exception(Event.FAILED, entry=entry.id)
+            log.exception(Event.FAILED, entry=entry.id, trace_id=trace_id)
             reason = f"could not be decoded: {type(error).__name__}"
         if dead.bury(self._redis, entry=entry.id, reason=reason):
-            log.warning(Event.BURIED, entry=entry.id, reason=reason)
+            log.warning(Event.BURIED, entry=entry.id, reason=reason, trace_id=trace_id)
         return None
 
     def _letter(self, read: Read) -> Letter | None:
@@ -192,7 +193,12 @@ class Dispatcher:
     def _bells(self, letters: Sequence[Letter]) -> list[Message]:
         route = ROUTES["exam.start"]
         return [
-            Message(route=route, task_id=new_task_id(), args=(pks,))
+            Message(
+                route=route,
+                task_id=new_task_id(),
+                args=(pks,),
+                trace=trace_for(pks, letters),
+            )
             for pks in bells([letter.pk for letter in letters])
         ]
 
@@ -202,6 +208,7 @@ class Dispatcher:
             Message(
                 route=ROUTES["echo"],
                 task_id=new_task_id(),
+                trace=trace.child(read.trace),
                 kwargs={
                     "entry": read.entry,
                     "command_id": read.command_id,

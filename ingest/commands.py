@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ingest.faults import Fault, InvalidCommand, kind, of_validation, shorten
 from ingest.strict_json import load_json
+from ops import trace
 from ops.settings import MAX_DURATION_S, MAX_ECHO_DELAY_S
+from ops.trace import Trace
 
 #: Bytes of one command's ``data``. The longest text fits four times; a megabyte does not.
 MAX_DATA_BYTES = 65_536
@@ -93,11 +95,17 @@ class Envelope(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One request to move one exam or to echo a text."""
+    """
+    One request to move one exam or to echo a text.
+
+    Attributes:
+        trace: What its sender gave; an entry without one has a trace derived from its id.
+    """
 
     data: Data
     id: str | None = None
     source: str | None = None
+    trace: Trace | None = None
 
     @property
     def type(self) -> str:
@@ -108,7 +116,8 @@ class Command:
 def encode(command: Command) -> dict[str, str]:
     """Make the fields of a stream entry; what was not given is left out."""
     fields = {"type": command.type, "data": command.data.model_dump_json(exclude_none=True)}
-    named = {"id": command.id, "source": command.source}
+    traceparent = trace.header(command.trace) if command.trace else None
+    named = {"id": command.id, "source": command.source, trace.NAME: traceparent}
     return fields | {name: value for name, value in named.items() if value is not None}
 
 
@@ -120,12 +129,23 @@ def decode(fields: Iterable[tuple[bytes, bytes]]) -> Command:
         InvalidCommand: With one fault per field that is wrong.
     """
     known: dict[str, bytes] = {}
-    for name, value in fields:
+    pairs = tuple(fields)
+    for name, value in pairs:
         field = name.decode("utf-8", "replace")
         if field in Envelope.model_fields and field in known:
             raise InvalidCommand(Fault(field, "stands twice in the entry"))
         known[field] = value
-    return _decode_known(known)
+    return _decode_known(known, traced=given_trace(pairs))
+
+
+def given_trace(fields: Iterable[tuple[bytes, bytes]]) -> Trace | None:
+    """
+    Read the trace that an entry's sender gave.
+
+    None also for a malformed one, or two: no command is buried for that, nobody would apply it.
+    """
+    given = [value for name, value in fields if name == trace.NAME.encode()]
+    return trace.parse(given[0].decode("latin-1")) if len(given) == 1 else None
 
 
 def parse(type_name: str, values: object) -> Data:
@@ -148,7 +168,7 @@ def parse(type_name: str, values: object) -> Data:
         raise InvalidCommand(*of_validation(error, asked=ASKED)) from None
 
 
-def _decode_known(known: Mapping[str, bytes]) -> Command:
+def _decode_known(known: Mapping[str, bytes], *, traced: Trace | None) -> Command:
     missing = [Fault(name, "is missing") for name in ("type", "data") if name not in known]
     if missing:
         raise InvalidCommand(*missing)
@@ -157,7 +177,7 @@ def _decode_known(known: Mapping[str, bytes]) -> Command:
         raise InvalidCommand(Fault("data", f"has {size} bytes, at most {MAX_DATA_BYTES}"))
     envelope = _envelope(known)
     data = parse(envelope.type, load_json(envelope.data))
-    return Command(data=data, id=envelope.id, source=envelope.source)
+    return Command(data=data, id=envelope.id, source=envelope.source, trace=traced)
 
 
 def _envelope(known: Mapping[str, bytes]) -> Envelope:

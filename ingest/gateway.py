@@ -17,6 +17,7 @@ from ingest.bodies import MAX_BODY_BYTES
 from ingest.handlers import Handlers
 from ingest.producer import Producer
 from ingest.refusals import refuse
+from ingest.traces import follow
 from ops import notify
 from ops.connect import connect_async
 from ops.events import Event
@@ -42,7 +43,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     async def close(_app: web.Application) -> None:
         await producer.aclose()
 
-    app = web.Application(middlewares=[refuse], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app.add_routes(
         [

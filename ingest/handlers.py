@@ -17,6 +17,7 @@ from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer, Unavailable, answering, takes_commands
+from ingest.traces import TRACE
 from ops import keys
 from ops.events import Event
 
@@ -38,7 +39,7 @@ class Handlers:
         """``POST /exams {"pk"?, "duration"?}``."""
         values = await read_object(request)
         pk = values.setdefault("pk", ids.new_pk())
-        return await self._accept(parse("exam.start", values), pk=str(pk))
+        return await self._accept(request, parse("exam.start", values), pk=str(pk))
 
     async def report_result(self, request: web.Request) -> web.Response:
         """``POST /exams/{pk}/result {"status"}``; 404 only for an exam that nobody started."""
@@ -50,7 +51,7 @@ class Handlers:
         async with answering():
             if await is_unknown(self._redis, self._store, pk):
                 raise Refusal(_unknown(f"exam {pk} has not been started"))
-            return await self._accept(result, pk=pk)
+            return await self._accept(request, result, pk=pk)
 
     async def show_exam(self, request: web.Request) -> web.Response:
         """``GET /exams/{pk}``: the document as it lies on disk."""
@@ -68,7 +69,7 @@ class Handlers:
 
     async def echo(self, request: web.Request) -> web.Response:
         """``POST /echo {"text", "delay"?}``."""
-        return await self._accept(parse("echo", await read_object(request)), pk=None)
+        return await self._accept(request, parse("echo", await read_object(request)), pk=None)
 
     async def livez(self, _request: web.Request) -> web.Response:
         """``GET /livez``: this process answers."""
@@ -91,9 +92,9 @@ class Handlers:
             if await self._redis.hsetnx(keys.DAMAGED, pk, ""):
                 log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))
 
-    async def _accept(self, data: Data, *, pk: str | None) -> web.Response:
+    async def _accept(self, request: web.Request, data: Data, *, pk: str | None) -> web.Response:
         """Answer 202, once Redis has the entry and the log says so."""
-        command = Command(data=data, id=ids.new_command_id())
+        command = Command(data=data, id=ids.new_command_id(), trace=request[TRACE])
         exam = {"pk": pk} if pk else {}
         named = {"command_id": command.id, **exam}
         structlog.contextvars.bind_contextvars(**named, type=command.type)

@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 from redis import Redis
 
-from ingest.commands import decode
+from ingest.commands import decode, given_trace
 from ingest.faults import InvalidCommand
-from ops import keys
+from ops import keys, trace
 from ops.events import Event
 from tasks import dead
 
@@ -51,6 +51,11 @@ class Letter:
     def command_id(self) -> str:
         """The producer's id, or the entry's."""
         return self._text(b"id") or self.ours["entry"]
+
+    @property
+    def trace_id(self) -> str:
+        """What its lines are known by: of the producer's trace, or the entry's."""
+        return (given_trace(self.fields) or trace.derived(self.ours["entry"])).trace_id
 
     @property
     def pk(self) -> str | None:
@@ -149,6 +154,7 @@ def _named(letter: Letter) -> dict[str, Any]:
         "letter": letter.id,
         "entry": letter.ours["entry"],
         "command_id": letter.command_id,
+        "trace_id": letter.trace_id,
         "type": letter.type,
         "pk": letter.pk,
         "at_ms": letter.at_ms,

@@ -1,4 +1,4 @@
-"""App: the Celery application, its queues, and what is bound to every line of its log."""
+"""App: the Celery application, its queues, and the life of its processes."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis.exceptions
 import structlog
-from celery import Celery, Task, signals
+from celery import Celery, signals
 from celery.platforms import SecurityWarning
 from kombu.entity import Exchange, Queue
 from redis import Redis
@@ -84,7 +84,7 @@ settings = _or_exit(Settings.read)
 # JSON only.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
-app = Celery("tasks", include=["tasks.exam", "tasks.mail", "tasks.slow"])
+app = Celery("tasks", include=["tasks.spans", "tasks.exam", "tasks.mail", "tasks.slow"])
 app.conf.update(
     broker_url=broker_url(settings.redis),
     broker_connection_retry_on_startup=True,
@@ -241,13 +241,3 @@ def _say_stopping(sig: str = "", **_: object) -> None:
 @signals.worker_shutdown.connect
 def _say_stopped(**_: object) -> None:
     log.info(Event.PART_STOPPED)
-
-
-@signals.task_prerun.connect
-def _bind_task(task_id: str, task: Task, **_: object) -> None:
-    structlog.contextvars.bind_contextvars(task_id=task_id, task=task.name)
-
-
-@signals.task_postrun.connect
-def _unbind_task(**_: object) -> None:
-    structlog.contextvars.unbind_contextvars("task_id", "task")

@@ -1,10 +1,11 @@
 """Dead: set an entry aside for people, and do as they decide."""
 
 from importlib.resources import files
+from typing import Any
 
 from redis import Redis
 
-from ops import keys
+from ops import keys, trace
 
 _BURY = files("tasks").joinpath("bury.lua").read_text()
 _REPLAY = files("tasks").joinpath("replay.lua").read_text()
@@ -31,7 +32,7 @@ def bury(redis: Redis, *, entry: str, reason: str, pk: str | None = None, error:
 def replay(redis: Redis, letter_id: str) -> str | None:
     """
     Put a dead letter back onto the stream: unchanged, under its command's id, and judged by the
-    time at which it first came in.
+    time at which it first came in; one that had no trace of its own goes on with its entry's.
 
     One step, and done once: a letter that is gone is left alone.
 
@@ -39,7 +40,12 @@ def replay(redis: Redis, letter_id: str) -> str | None:
         The new entry's id; None when the letter is gone, or holds no fields.
     """
     names = [keys.DEAD, keys.COMMANDS, keys.TIMES]
-    entry = redis.register_script(_REPLAY)(keys=names, args=[letter_id])
+    found: Any = redis.xrange(keys.DEAD, letter_id, letter_id)
+    if not found:
+        return None
+    traced = trace.derived(found[0][1][b"entry"].decode())
+    arguments = [letter_id, trace.header(traced)]
+    entry = redis.register_script(_REPLAY)(keys=names, args=arguments)
     return entry.decode() if entry else None
 
 

@@ -9,25 +9,19 @@ import structlog
 from redis import Redis
 
 from filestore.document import Damaged
-from filestore.exam import Exam, Record, Transition, Verdict, transition
-from filestore.fact import Fact, Status, Type
+from filestore.exam import Exam, Record, transition
+from filestore.fact import Fact, Type
 from filestore.store import Store
 from ops import keys, outage
 from ops.events import Event
 from ops.lag import has_unread
-from tasks import attempts, dead, deadlines, inbox, world
+from tasks import attempts, dead, deadlines, inbox, report, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
 from tasks.changes import changes, event_fields
+from tasks.inbox import Post
 
 #: Entries that the stream of events keeps, about: a few minutes at full speed.
 EVENTS_KEPT = 100_000
-#: Which line each verdict writes.
-VERDICT_EVENTS = {
-    Verdict.APPLIED: Event.APPLIED,
-    Verdict.DUPLICATE: Event.DUPLICATE,
-    Verdict.REFUSED: Event.REFUSED,
-    Verdict.CORRECTED: Event.CORRECTED,
-}
 
 log = structlog.get_logger()
 
@@ -97,16 +91,17 @@ def answer(pk: str, desk: Desk) -> None:
         if not post.facts:
             attempts.end(desk.redis, pk)
         elif post.attempt <= attempts.TOGETHER:
-            apply(pk, desk, post.facts, now_ms=post.now_ms, is_all=True)
-        elif apply_each(pk, desk, post.facts, now_ms=post.now_ms):
+            apply(pk, desk, post.facts, post=post, is_all=True)
+        elif apply_each(pk, desk, post):
             attempts.end(desk.redis, pk)
 
 
-def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int, is_all: bool) -> None:
+def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, post: Post, is_all: bool) -> None:
     """
     Judge *facts*, bring them to the disk, report, settle. Call under the exam's lock.
 
     Args:
+        post: What the inbox held, *facts* among it.
         is_all: Whether these are all that waits for this exam.
     """
     outcome = transition(pk, desk.store.load(pk), facts)
@@ -115,19 +110,19 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int, is_all: bo
         world.note_disk(desk.redis)
     elif outcome.exam:
         desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
-    report(pk, outcome)
+    report.verdicts(pk, outcome, post)
     if outcome.exam:
         records = (*outcome.known, *outcome.new)
         settle(desk.redis, outcome.exam, records=records, is_all=is_all)
         return
-    bury_orphans(pk, desk, outcome.waiting, now_ms=now_ms)
+    bury_orphans(pk, desk, outcome.waiting, post=post)
     if is_all:
         attempts.end(desk.redis, pk)
 
 
-def apply_each(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> bool:
+def apply_each(pk: str, desk: Desk, post: Post) -> bool:
     """
-    Try each of *facts* alone, starts before the rest, each in the order of arrival.
+    Try each fact of *post* alone, starts before the rest, each in the order of arrival.
 
     An expiry waits while a command before it has failed and is tried again: that one may be a
     result that was in time.
@@ -136,13 +131,13 @@ def apply_each(pk: str, desk: Desk, facts: Sequence[Fact], *, now_ms: int) -> bo
         Whether all of them have come to an end.
     """
     is_done = True
-    for fact in sorted(facts, key=lambda fact: fact.turn):
+    for fact in sorted(post.facts, key=lambda fact: fact.turn):
         if is_done or fact.type is not Type.EXPIRE:
-            is_done &= apply_alone(pk, desk, fact, now_ms=now_ms)
+            is_done &= apply_alone(pk, desk, fact, post=post)
     return is_done
 
 
-def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:
+def apply_alone(pk: str, desk: Desk, fact: Fact, *, post: Post) -> bool:
     """
     Apply one command that may be the one that fails, or bury it when it has too often.
 
@@ -154,37 +149,20 @@ def apply_alone(pk: str, desk: Desk, fact: Fact, *, now_ms: int) -> bool:
         error = attempts.error_of(desk.redis, pk, fact.entry)
         reason = f"failed {desk.most_attempts} times: {error or 'it ended the worker'}"
         if dead.bury(desk.redis, entry=fact.entry, reason=reason, pk=pk, error=error):
-            log.error(Event.BURIED, **_ids(pk, fact), reason=reason)
+            log.error(Event.BURIED, **report.ids(pk, fact, post), reason=reason)
         return True
     try:
-        apply(pk, desk, [fact], now_ms=now_ms, is_all=False)
+        apply(pk, desk, [fact], post=post, is_all=False)
     except Damaged:
         raise
     except Exception as error:
         if world.is_to_blame(error):
             raise
-        log.exception(Event.FAILED, **_ids(pk, fact), attempt=count)
+        log.exception(Event.FAILED, **report.ids(pk, fact, post), attempt=count)
         attempts.note_error(desk.redis, pk, fact.entry, error)
         return False
     attempts.end_alone(desk.redis, pk, fact.entry)
     return True
-
-
-def report(pk: str, outcome: Transition) -> None:
-    """Write one line per command: what is on disk now, and why."""
-    redelivered = set(outcome.known)
-    for record in (*outcome.known, *outcome.new):
-        log.info(
-            VERDICT_EVENTS[record.verdict],
-            **_ids(pk, record.fact),
-            verdict=record.verdict,
-            reason=record.reason,
-            at_ms=record.fact.at_ms,
-            value=record.fact.value,
-            redelivered=record in redelivered,
-        )
-    for fact in outcome.waiting:
-        log.info(Event.WAITING, **_ids(pk, fact))
 
 
 def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool) -> None:
@@ -211,12 +189,12 @@ def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool)
         if is_all:
             attempts.end(pipeline, exam.pk)
         pipeline.execute()
-    _report_deadline(exam, records)
+    report.deadline(exam, records)
 
 
-def bury_orphans(pk: str, desk: Desk, waiting: Sequence[Fact], *, now_ms: int) -> None:
+def bury_orphans(pk: str, desk: Desk, waiting: Sequence[Fact], *, post: Post) -> None:
     """Set aside what has waited too long for its exam's start, unless the start is on its way."""
-    oldest_ms = now_ms - desk.orphan_after_s * 1000
+    oldest_ms = post.now_ms - desk.orphan_after_s * 1000
     aged = [fact for fact in waiting if fact.at_ms <= oldest_ms]
     if not aged or not _nothing_is_on_its_way(desk.redis):
         return
@@ -224,7 +202,7 @@ def bury_orphans(pk: str, desk: Desk, waiting: Sequence[Fact], *, now_ms: int) -
         what = "result" if fact.type is Type.FINISH else "expiry"
         reason = f"{what} without start: exam {pk} was not started within the time allowed"
         if dead.bury(desk.redis, entry=fact.entry, reason=reason, pk=pk):
-            log.warning(Event.BURIED, **_ids(pk, fact), reason=reason)
+            log.warning(Event.BURIED, **report.ids(pk, fact, post), reason=reason)
 
 
 def drop_foreign(redis: Redis, pk: str, foreign: Sequence[str]) -> None:
@@ -241,15 +219,3 @@ def _nothing_is_on_its_way(redis: Redis) -> bool:
         pipeline.exists(keys.IN_HAND)
         groups, in_hand = pipeline.execute()
     return not (in_hand or has_unread(groups))
-
-
-def _report_deadline(exam: Exam, records: Sequence[Record]) -> None:
-    if not any(record.verdict in (Verdict.APPLIED, Verdict.CORRECTED) for record in records):
-        return
-    is_open = exam.standing.status is Status.STARTED
-    event = Event.DEADLINE_SET if is_open else Event.DEADLINE_DELETED
-    log.info(event, pk=exam.pk, deadline_ms=exam.standing.deadline_ms)
-
-
-def _ids(pk: str, fact: Fact) -> dict[str, str]:
-    return {"pk": pk, "command_id": fact.command, "entry": fact.entry, "type": fact.type}

@@ -1,19 +1,25 @@
 """Inbox: the commands of one exam that wait to be applied, and how they are written there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
 
 from filestore.fact import Fact, Type
-from ops import keys
+from ops import keys, trace
+from ops.trace import Trace
 from tasks import attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A command on its way into an inbox; Redis adds the ingress time when it is placed."""
+    """
+    A command on its way into an inbox; Redis adds the ingress time when it is placed.
+
+    Attributes:
+        trace: The producer's own; None: derived from the entry.
+    """
 
     pk: str
     entry: str
@@ -21,6 +27,7 @@ class Letter:
     source: str | None
     type: Type
     value: int | str
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,30 +40,33 @@ class Post:
         foreign: Fields that no dispatcher wrote.
         now_ms: That moment, on Redis' clock.
         attempt: Which attempt at these letters this is, from 1.
+        trace_ids: Entry -> trace id, of each fact: what a command is judged by knows of none.
     """
 
     facts: tuple[Fact, ...]
     foreign: tuple[str, ...]
     now_ms: int
     attempt: int
+    trace_ids: Mapping[str, str]
 
 
 def encode(letter: Letter) -> str:
     """Make what stands in the inbox, but for the ingress time before it."""
-    return json.dumps([letter.command, letter.source, letter.type, letter.value])
+    traced = [trace.header(letter.trace)] if letter.trace else []
+    return json.dumps([letter.command, letter.source, letter.type, letter.value, *traced])
 
 
-def decode(entry: str, text: str) -> Fact:
+def decode(entry: str, text: str) -> tuple[Fact, Trace]:
     """
-    Read ``<ingress ms> <letter>``.
+    Read ``<ingress ms> <letter>``, and the trace in it or of the entry.
 
     Raises:
         ValueError: No dispatcher wrote this.
     """
     at_ms, _, letter = text.partition(" ")
     match json.loads(letter):
-        case [str(command), str() | None as source, str(kind), int() | str() as value]:
-            return Fact(
+        case [str(command), str() | None as source, str(kind), int() | str() as value, *more]:
+            fact = Fact(
                 at_ms=int(at_ms),
                 entry=entry,
                 command=command,
@@ -64,6 +74,7 @@ def decode(entry: str, text: str) -> Fact:
                 type=Type(kind),
                 value=value,
             )
+            return fact, _trace(more, entry=entry)
         case other:
             raise ValueError(f"not a letter: {other!r:.80}")
 
@@ -81,11 +92,32 @@ def read(redis: Redis, pk: str) -> Post:
 
 def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Post:
     facts: list[Fact] = []
+    trace_ids: dict[str, str] = {}
     foreign: list[str] = []
     for name, text in fields.items():
         entry = name.decode("utf-8", "surrogateescape")
         try:
-            facts.append(decode(entry, text.decode()))
+            fact, traced = decode(entry, text.decode())
         except (ValueError, RecursionError):
             foreign.append(entry)
-    return Post(facts=tuple(facts), foreign=tuple(foreign), now_ms=now_ms, attempt=attempt)
+        else:
+            facts.append(fact)
+            trace_ids[entry] = traced.trace_id
+    return Post(
+        facts=tuple(facts),
+        foreign=tuple(foreign),
+        now_ms=now_ms,
+        attempt=attempt,
+        trace_ids=trace_ids,
+    )
+
+
+def _trace(more: Sequence[object], *, entry: str) -> Trace:
+    """Read what follows the value: nothing where the command came without a trace of its own."""
+    match more:
+        case []:
+            return trace.derived(entry)
+        case [str(text)]:
+            return trace.parse(text) or trace.derived(entry)
+        case _:
+            raise ValueError(f"not a letter's trace: {more!r:.80}")

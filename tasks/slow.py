@@ -10,13 +10,14 @@ from celery import Task
 from redis import Redis
 
 from filestore.exam import Reason
-from ops import keys, outage
+from ops import keys, outage, trace
 from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
 from tasks import attempts, claims, dead
 from tasks.app import ECHO_TASK, app, redis_client, settings
 from tasks.claims import RENEW_S, Claim, ClaimLost, Outcome
+from tasks.spans import trace_of
 
 #: Where the attempts at echoes are noted: no pk can have this name.
 ECHOES = "echo:"
@@ -35,7 +36,8 @@ def echo(
     echo of which nobody knows. It is not printed again but buried, for people to decide.
     """
     redis = redis_client()
-    bound = log.bind(entry=entry, command_id=command_id, type="echo")
+    traced = trace_of(task) or trace.derived(entry)
+    bound = log.bind(entry=entry, command_id=command_id, type="echo", trace_id=traced.trace_id)
     claim = Claim(
         key=keys.echo(source, command_id),
         entry=entry,

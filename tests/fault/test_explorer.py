@@ -8,6 +8,7 @@ the simulation that shows what they are for (`test_simulation.py`).
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def no_inbox_order(patch: Patch) -> None:
     def take_last(redis: Any, pk: str) -> Post:
         post = read(redis, pk)
         facts = sorted(post.facts, key=lambda fact: fact.ingress)[-1:]
-        return Post(facts=tuple(facts), foreign=(), now_ms=post.now_ms, attempt=1)
+        return replace(post, facts=tuple(facts), foreign=(), attempt=1)
 
     patch.setattr(inbox, "read", take_last)
 

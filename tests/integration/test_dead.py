@@ -11,10 +11,11 @@ import pytest
 from support.client import Client
 from support.desks import Desks
 
-from ops import keys
+from ops import keys, trace
 from ops.settings import Settings
-from tasks import dead
+from tasks import dead, inbox
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 LETTER = {"type": "exam.finish", "data": '{"pk":"a","status":"pass"}'}
 
 
@@ -99,6 +100,23 @@ def test_buried_before_it_was_placed(desks: Desks, client: Client) -> None:
     [(_, fields)] = client.xrange(keys.DEAD)
     assert (b"1000", entry.encode()) == (fields[b"at"], fields[b"field:id"])
     assert not client.exists(keys.TIMES)
+
+
+@pytest.mark.parametrize("given", [TRACEPARENT, ""])
+def test_trace_is_kept(
+    desks: Desks, client: Client, server: Settings, tmp_path: Path, given: str
+) -> None:
+    """What is put back goes on with the trace it had: its own, or that of its first entry."""
+    named = {"traceparent": given} if given else {}
+    entry = str(client.xadd(keys.COMMANDS, {**LETTER, **named}), "ascii")
+    desks.dispatch()
+    trace_id = given[3:35] or trace.derived(entry).trace_id
+
+    assert 0 == run(server, tmp_path, "replay", desks.bury(entry), "--reason", "x").returncode
+    desks.dispatch()
+
+    assert [trace_id] == [line["trace_id"] for line in logged(tmp_path)]
+    assert [trace_id] == list(inbox.read(client, "a").trace_ids.values())
 
 
 def test_echo_comes_back(desks: Desks, client: Client) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from structlog.testing import capture_logs
 from support.client import Client
 
 from dispatcher import lease
@@ -17,9 +18,12 @@ from dispatcher.promote import promote
 from dispatcher.routes import MOST_PKS
 from dispatcher.stream import MOST_BELLS, MOST_ECHOES
 from dispatcher.turns import Dispatcher
-from ops import keys
+from ops import keys, trace
 from ops.settings import Settings
+from tasks import inbox
 from tasks.app import KEY_PREFIX, broker_url
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 EXAM_QUEUE = KEY_PREFIX + keys.QUEUE_EXAM
 SLOW_QUEUE = KEY_PREFIX + keys.QUEUE_SLOW
@@ -71,6 +75,70 @@ def test_places_and_rings(client: Client, app: Celery, server: Settings) -> None
     assert entry.partition("-")[0] == at_ms
     assert [entry, None, "exam.start", 5] == json.loads(letter)
     assert [["math-7"]] == [args[0] for args, _, _ in bells(client)]
+
+
+def traced_ids(client: Client, queue: str = EXAM_QUEUE) -> list[str]:
+    """Read the trace ids of the waiting Celery messages, the oldest first."""
+    messages = [json.loads(text) for text in client.lrange(queue, 0, -1)]
+    return [m["headers"]["traceparent"].split("-")[1] for m in reversed(messages)]
+
+
+@pytest.mark.parametrize("given", [TRACEPARENT, "00-nonsense", ""])
+def test_trace_is_carried(client: Client, app: Celery, server: Settings, given: str) -> None:
+    """A command's trace is in its line, letter and message; a bad one is as good as none."""
+    fields = {
+        "type": "exam.start",
+        "data": '{"pk":"a"}',
+        **({"traceparent": given} if given else {}),
+    }
+    entry = str(client.xadd(keys.COMMANDS, fields), "ascii")
+    dispatcher = active(client, app, server)
+    with capture_logs() as lines:
+        dispatcher.turn()
+
+    is_good = given == TRACEPARENT
+    trace_id = given.split("-")[1] if is_good else trace.derived(entry).trace_id
+    assert {entry: trace_id} == inbox.read(client, "a").trace_ids
+    assert [trace_id] == [line["trace_id"] for line in lines if line["event"] == "dispatched"]
+    assert [trace_id] == traced_ids(client)
+    letter = client.hget(keys.inbox("a"), entry).decode()
+    assert is_good == (TRACEPARENT in letter)
+
+
+def test_trace_of_many(client: Client, app: Celery, server: Settings) -> None:
+    """A message for several commands has a trace of its own; their lines have theirs."""
+    entries = [push(client, {"pk": "a"}), push(client, {"pk": "a"})]
+    dispatcher = active(client, app, server)
+    with capture_logs() as lines:
+        dispatcher.turn()
+
+    derived = [trace.derived(entry).trace_id for entry in entries]
+    assert derived == [line["trace_id"] for line in lines if line["event"] == "dispatched"]
+    [rung] = traced_ids(client)
+    assert rung not in derived
+
+
+def test_trace_of_an_echo(client: Client, app: Celery, server: Settings) -> None:
+    """An echo's message carries the echo's trace: the worker knows it from nothing else."""
+    fields = {"type": "echo", "data": '{"text":"hi"}', "traceparent": TRACEPARENT}
+    client.xadd(keys.COMMANDS, fields)
+
+    active(client, app, server).turn()
+
+    assert [TRACEPARENT.split("-")[1]] == traced_ids(client, SLOW_QUEUE)
+
+
+def test_trace_of_what_is_buried(client: Client, app: Celery, server: Settings) -> None:
+    """Also what is no command is found by its trace."""
+    bad = {"type": "exam.start", "data": "{}"}
+    client.xadd(keys.COMMANDS, {**bad, "traceparent": TRACEPARENT})
+    entry = str(client.xadd(keys.COMMANDS, bad), "ascii")
+    dispatcher = active(client, app, server)
+    with capture_logs() as lines:
+        dispatcher.turn()
+
+    ids = [TRACEPARENT.split("-")[1], trace.derived(entry).trace_id]
+    assert ids == [line["trace_id"] for line in lines if line["event"] == "buried"]
 
 
 def test_default_duration(client: Client, app: Celery, server: Settings) -> None:

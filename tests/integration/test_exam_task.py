@@ -1,18 +1,21 @@
 """What a bell does: from an inbox to the file, and the books in Redis."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support.client import Client
 
 from filestore.document import Damaged
 from filestore.exam import Exam, transition
 from filestore.fact import Status, Type
 from filestore.store import Store
-from ops import keys, outage
+from ops import keys, outage, trace
+from ops.trace import Trace
 from tasks import attempts, inbox
 from tasks.exam import Desk, answer
 from tasks.inbox import Letter
@@ -21,13 +24,27 @@ pytestmark = pytest.mark.usefixtures("group")
 
 
 def deliver(
-    client: Client, kind: Type, value: int | str, *, at_ms: int, command: str = "", pk: str = "a"
+    client: Client,
+    kind: Type,
+    value: int | str,
+    *,
+    at_ms: int,
+    command: str = "",
+    pk: str = "a",
+    source: str | None = None,
+    traced: Trace | None = None,
 ) -> str:
     """Put a pending entry's letter into the inbox, as the dispatcher does."""
     entry = str(client.xadd(keys.COMMANDS, {"type": kind, "data": "{}"}), "ascii")
     client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
     letter = Letter(
-        pk=pk, entry=entry, command=command or entry, source=None, type=kind, value=value
+        pk=pk,
+        entry=entry,
+        command=command or entry,
+        source=source,
+        type=kind,
+        value=value,
+        trace=traced,
     )
     client.hset(keys.inbox(pk), entry, f"{at_ms} {inbox.encode(letter)}")
     return entry
@@ -106,6 +123,35 @@ def test_result_overtakes(client: Client, store: Store) -> None:
 
     assert Status.PASS == ring(client, store)
     assert 0 == pending(client)
+
+
+def lines_of(lines: Sequence[Mapping[str, Any]], *events: str) -> list[Any]:
+    """Trace id, entry and source of the lines of those events."""
+    found = [line for line in lines if line["event"] in events]
+    return [(line["trace_id"], line["entry"], line.get("source")) for line in found]
+
+
+def test_lines_name_trace_and_source(client: Client, store: Store) -> None:
+    """Each verdict's line says which trace its command belongs to, and where it came from."""
+    traced = trace.new()
+    start = deliver(client, Type.START, 5, at_ms=1_000, traced=traced, source="school")
+    again = deliver(client, Type.START, 7, at_ms=1_001)
+    with capture_logs() as lines:
+        ring(client, store)
+
+    assert [(traced.trace_id, start, "school")] == lines_of(lines, "applied")
+    assert [(trace.derived(again).trace_id, again, None)] == lines_of(lines, "refused")
+    assert all("source" in line for line in lines if line["event"] in ("applied", "refused"))
+
+
+def test_lines_of_what_waits_name_the_trace(client: Client, store: Store) -> None:
+    """A result that waits for its start, and is buried at last, is found by its trace."""
+    traced = trace.new()
+    entry = deliver(client, Type.FINISH, "pass", at_ms=900, traced=traced)
+    with capture_logs() as lines:
+        ring(client, store, orphan_after_s=60)
+
+    assert [(traced.trace_id, entry, None)] * 2 == lines_of(lines, "waiting", "buried")
 
 
 def test_orphan(client: Client, store: Store) -> None:

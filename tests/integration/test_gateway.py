@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import redis.exceptions
 from redis import Redis
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 from support.gateway import Http, on_stream, problem, serving
 
 from filestore.exam import transition
@@ -17,8 +19,10 @@ from filestore.fact import Fact, Type
 from filestore.store import Store
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.commands import Echo
-from ops import keys
+from ops import keys, trace
 from ops.settings import Settings
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
@@ -108,6 +112,42 @@ async def test_result_right_after_start(http: Http, client: Redis) -> None:
 
     assert [start.status, result.status] == [202, 202]
     assert [one.type for one in on_stream(client).values()] == ["exam.start", "exam.finish"]
+
+
+async def test_trace_goes_on(http: Http, client: Redis) -> None:
+    """A caller's trace goes on: the entry and the answer carry one further step of it."""
+    response = await http.post("/exams", json={}, headers={"Traceparent": TRACEPARENT})
+
+    given = trace.parse(TRACEPARENT)
+    [command] = on_stream(client).values()
+    assert given
+    assert command.trace
+    assert (202, trace.header(command.trace)) == (response.status, response.headers["traceparent"])
+    assert given.trace_id == command.trace.trace_id
+    assert given.span_id != command.trace.span_id
+
+
+@pytest.mark.parametrize("given", [[], [TRACEPARENT[:-1]], ["\xff"], [TRACEPARENT] * 2])
+async def test_trace_begins(http: Http, client: Redis, given: list[str]) -> None:
+    """Without a trace, and with one that is none, a request begins one of its own, and counts."""
+    headers = [("traceparent", value) for value in given]
+
+    for _ in range(2):
+        assert 202 == (await http.post("/echo", json={"text": "hi"}, headers=headers)).status
+
+    begun = {command.trace and command.trace.trace_id for command in on_stream(client).values()}
+    assert 2 == len(begun - {None, TRACEPARENT.split("-")[1]})
+
+
+@pytest.mark.parametrize("path", ["/exams", "/none"])
+async def test_trace_of_a_refusal(http: Http, path: str) -> None:
+    """A request that is refused names its trace as well, in its line and in the answer."""
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        response = await http.post(path, json=[], headers={"traceparent": TRACEPARENT})
+
+    trace_id = TRACEPARENT.split("-")[1]
+    assert [("request_refused", trace_id)] == [(line["event"], line["trace_id"]) for line in lines]
+    assert trace_id == response.headers["traceparent"].split("-")[1]
 
 
 async def test_result_of_unknown_exam(http: Http, client: Redis) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support.client import Client
 from support.desks import Desks
 from support.waiting import wait_until
@@ -15,6 +16,7 @@ from ops.settings import Settings
 from tasks import dead
 from tasks.world import note_damage
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 #: What can lie in a document's place, made from the document.
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _text: b"",
@@ -145,6 +147,23 @@ def test_result_that_waited(desks: Desks, client: Client) -> None:
     assert "pass" == desks.document()["status"]
     assert {b"started": b"1", b"pass": b"1"} == client.hgetall(keys.COUNTS)
     assert 0 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+
+def test_trace_survives(desks: Desks, client: Client) -> None:
+    """A result that came while the file was damaged is applied under the trace it came with."""
+    start_ms = tell(desks)
+    damage(desks)
+    data = '{"pk":"a","status":"pass"}'
+    fields = {"type": "exam.finish", "data": data, "traceparent": TRACEPARENT}
+    entry = client.xadd(keys.COMMANDS, fields, id=f"{start_ms + 80_000}-0")
+    desks.dispatch()
+
+    rebuild(desks)
+    with capture_logs() as lines:
+        desks.apply()
+
+    [line] = [line for line in lines if line.get("entry") == entry.decode()]
+    assert TRACEPARENT.split("-")[1] == line["trace_id"]
 
 
 def test_time_of_a_forged_id(desks: Desks) -> None:

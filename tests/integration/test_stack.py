@@ -14,8 +14,11 @@ from support.stack import Stack
 from support.waiting import wait_until
 
 from filestore.document import from_iso
-from ops import keys
+from ops import keys, trace
 from tasks.app import KEY_PREFIX
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE_ID = TRACEPARENT.split("-")[1]
 
 
 @pytest.fixture(autouse=True)
@@ -218,8 +221,9 @@ def test_dead_letter(stack: Stack) -> None:
 
 
 def test_one_id_through_all_lines(stack: Stack) -> None:
-    """One command's line at each door carries the same ids, and names the task."""
-    ids = stack.post("/exams", {"pk": "traced", "duration": 60}).body
+    """One command's line at each door carries the same ids, and names the task and the trace."""
+    answer = stack.post("/exams", {"pk": "traced", "duration": 60}, traceparent=TRACEPARENT)
+    ids = answer.body
     wait_until(lambda: stack.lines("deadline_set", pk="traced"), saying="deadline set")
 
     lines = [line for line in stack.lines() if line.get("command_id") == ids["command_id"]]
@@ -229,7 +233,57 @@ def test_one_id_through_all_lines(stack: Stack) -> None:
     assert {ids["entry"]} == {line["entry"] for line in lines}
     given_to = {line["task_id"] for line in lines if line["event"] == "dispatched"}
     assert at["applied"]["task_id"] in given_to
+    assert {TRACE_ID} == {line["trace_id"] for line in lines}
+    assert TRACE_ID == answer.headers["traceparent"].split("-")[1]
+    wait_until(
+        lambda: stack.lines("task_ended", task_id=at["applied"]["task_id"]), saying="task ended"
+    )
     stack.post("/exams/traced/result", {"status": "pass"})
+
+
+@pytest.mark.parametrize("given", [TRACEPARENT, "00-nonsense", ""])
+def test_trace_of_a_plain_xadd(stack: Stack, given: str) -> None:
+    """A command pushed with a trace is found by it; without one, the entry gives one to all."""
+    pk = f"pushed-{len(given)}"
+    fields = {"type": "exam.start", "data": json.dumps({"pk": pk, "duration": 60})}
+    client: Any = stack.redis()
+    entry = client.xadd(keys.COMMANDS, fields | ({"traceparent": given} if given else {})).decode()
+    wait_until(lambda: stack.lines("applied", pk=pk), saying="applied")
+
+    lines = [line for line in stack.lines() if line.get("entry") == entry]
+    assert {"dispatched", "applied"} == {line["event"] for line in lines}
+    [trace_id] = {line["trace_id"] for line in lines}
+    assert (given == TRACEPARENT) == (trace_id == TRACE_ID)
+    stack.post(f"/exams/{pk}/result", {"status": "pass"})
+
+
+def test_trace_of_an_expiry(stack: Stack) -> None:
+    """An expiry, which nobody sent, has one trace in all of its lines: its entry's."""
+    stack.post("/exams", {"pk": "unasked", "duration": 1}, traceparent=TRACEPARENT)
+    [fired] = wait_until(lambda: stack.lines("deadline_fired", pk="unasked"), saying="fired")
+    wait_until(lambda: stack.has_status("unasked", "absent"), saying="absent")
+
+    def lines() -> list[dict[str, Any]]:
+        found = [line for line in stack.lines() if line.get("entry") == fired["entry"]]
+        return found if "applied" in {line["event"] for line in found} else []
+
+    named = [line for line in wait_until(lines, saying="applied") if line != fired]
+    assert {trace.derived(fired["entry"]).trace_id} == {line["trace_id"] for line in named}
+
+
+def test_trace_of_an_echo(stack: Stack) -> None:
+    """An echo's trace is in its lines, and in the line at the end of its task."""
+    answer = stack.post("/echo", {"text": "traced", "delay": 0}, traceparent=TRACEPARENT)
+    [printed] = wait_until(
+        lambda: stack.lines("echo_printed", entry=answer.body["entry"]), saying="printed"
+    )
+    [ended] = wait_until(
+        lambda: stack.lines("task_ended", task_id=printed["task_id"]), saying="task ended"
+    )
+
+    [started] = stack.lines("echo_started", entry=answer.body["entry"])
+    assert [TRACE_ID] * 3 == [line["trace_id"] for line in (started, printed, ended)]
+    assert ("tasks.slow.echo", "SUCCESS") == (ended["task"], ended["state"])
 
 
 def test_log_files(stack: Stack) -> None:

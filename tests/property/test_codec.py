@@ -25,7 +25,9 @@ from ingest.commands import (
 )
 from ingest.faults import InvalidCommand
 from ingest.strict_json import load_json
+from ops import trace
 from ops.settings import MAX_DURATION_S, MAX_ECHO_DELAY_S
+from ops.trace import SAMPLED, Trace
 from tasks import inbox
 
 #: Characters. What a line of the log and a field of a dead letter may reasonably have.
@@ -39,8 +41,15 @@ EXAM_DATA: st.SearchStrategy[Data] = st.one_of(
     st.builds(ExamExpire, pk=PKS, deadline=st.integers(0, MAX_MOMENT_MS)),
 )
 ECHOES = st.builds(Echo, text=st.text(), delay=st.none() | st.floats(0, MAX_ECHO_DELAY_S))
-EXAM_COMMANDS = st.builds(Command, data=EXAM_DATA, id=st.none() | LABELS, source=st.none() | LABELS)
-COMMANDS = EXAM_COMMANDS | st.builds(Command, data=ECHOES, id=st.none() | LABELS)
+TRACES = st.builds(
+    Trace,
+    trace_id=st.integers(1, 2**128 - 1).map("{:032x}".format),
+    span_id=st.integers(1, 2**64 - 1).map("{:016x}".format),
+    flags=st.sampled_from((0, SAMPLED)),
+)
+OWN = {"id": st.none() | LABELS, "trace": st.none() | TRACES}
+EXAM_COMMANDS = st.builds(Command, data=EXAM_DATA, source=st.none() | LABELS, **OWN)
+COMMANDS = EXAM_COMMANDS | st.builds(Command, data=ECHOES, **OWN)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -52,7 +61,9 @@ ALMOST = st.dictionaries(
     st.sampled_from(("pk", "duration", "status", "deadline", "text", "delay")) | st.text(),
     PKS | st.sampled_from(("pass", "fail")) | JSON,
 )
-FIELD_NAMES = st.sampled_from((b"type", b"data", b"id", b"source")) | st.binary(max_size=9)
+FIELD_NAMES = st.sampled_from((b"type", b"data", b"id", b"source", b"traceparent")) | st.binary(
+    max_size=9
+)
 FIELD_VALUES = (
     st.sampled_from([name.encode() for name in TYPES])
     | st.builds(lambda value: json.dumps(value).encode(), ALMOST)
@@ -96,7 +107,7 @@ def test_fields_of_others_change_nothing(
     command: Command, others: list[tuple[bytes, bytes]]
 ) -> None:
     """Whatever fields a producer adds of its own, the command is the same."""
-    known = {b"type", b"data", b"id", b"source"}
+    known = {b"type", b"data", b"id", b"source", b"traceparent"}
     assume(not known & {name for name, _ in others})
 
     assert command == decode([*others, *wire(encode(command)), *others])
@@ -158,7 +169,7 @@ def test_valid_command_is_a_letter_that_can_be_read(
     made = letter(command, entry=entry, duration_s=120)
     assert made is not None
 
-    assert inbox.decode(entry, f"{at_ms} {inbox.encode(made)}") == Fact(
+    fact = Fact(
         at_ms=at_ms,
         entry=entry,
         command=command.id or entry,
@@ -166,6 +177,8 @@ def test_valid_command_is_a_letter_that_can_be_read(
         type=Type(command.type),
         value=made.value,
     )
+    traced = command.trace or trace.derived(entry)
+    assert (fact, traced) == inbox.decode(entry, f"{at_ms} {inbox.encode(made)}")
 
 
 @given(

@@ -14,6 +14,7 @@ from ops import keys
 from ops.settings import Settings
 from support.client import Client
 from tasks import dead
+from tasks.app import KEY_PREFIX
 from tasks.exam import Desk, answer
 
 
@@ -38,7 +39,8 @@ class Desks:
         return str(self.client.xadd(keys.COMMANDS, fields, id=entry), "ascii")
 
     def dispatch(self) -> None:
-        """Read what is new, and place it."""
+        """Read what is new, and place it. Bells that wait are taken first, as by a worker."""
+        self.client.delete(KEY_PREFIX + keys.QUEUE_EXAM)
         lease.take(self.client, token="mine")
         self.dispatcher.turn()
 

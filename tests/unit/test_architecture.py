@@ -18,7 +18,7 @@ CELLAR = {
     for name in (
         *("settings", "keys", "events", "glossary", "vocabulary", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
-        *("outage", "lag", "connect", "notify"),
+        *("outage", "lag", "connect", "notify", "trace"),
     )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.

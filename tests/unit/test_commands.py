@@ -21,6 +21,7 @@ from ingest.commands import (
 )
 from ingest.faults import InvalidCommand
 from ingest.strict_json import load_json
+from ops import trace
 from ops.settings import MAX_DURATION_S, MAX_ECHO_DELAY_S
 
 
@@ -74,7 +75,28 @@ def test_unknown_fields_are_ignored() -> None:
     """A producer may add fields of its own, of any bytes and as often as it likes."""
     known = [(b"type", b"echo"), (b"data", b'{"text":"hi"}')]
 
-    command = decode([(b"traceparent", b"00"), *known, (b"\xff", b"\xfe"), (b"\xff", b"")])
+    command = decode([(b"subject", b"00"), *known, (b"\xff", b"\xfe"), (b"\xff", b"")])
+
+    assert command == Command(data=Echo(text="hi"))
+
+
+def test_trace_travels_with_the_command() -> None:
+    """What one door writes as the trace, another reads back."""
+    given = trace.new()
+    fields = encode(Command(data=Echo(text="hi"), trace=given))
+
+    assert trace.header(given) == fields["traceparent"]
+    assert given == decode(wire(fields)).trace
+
+
+@pytest.mark.parametrize(
+    "values", [[b""], [b"00-nonsense"], [b"\xff"], [trace.header(trace.new()).encode()] * 2]
+)
+def test_malformed_trace_buries_nothing(values: list[bytes]) -> None:
+    """A trace that is none, or two of them, are as good as none: the command counts."""
+    known = [(b"type", b"echo"), (b"data", b'{"text":"hi"}')]
+
+    command = decode([*known, *((b"traceparent", value) for value in values)])
 
     assert command == Command(data=Echo(text="hi"))
 

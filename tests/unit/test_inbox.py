@@ -1,13 +1,17 @@
 """Letters in an exam's inbox."""
 
+from dataclasses import replace
+
 import pytest
 
 from filestore.fact import Fact, Type
+from ops import trace
 from tasks.inbox import Letter, _sort_out, decode, encode
 
 LETTER = Letter(
     pk="math-7", entry="5-0", command="k-1", source=None, type=Type.FINISH, value="pass"
 )
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FACT = Fact(at_ms=5, entry="5-0", command="k-1", source=None, type=Type.FINISH, value="pass")
 
 
@@ -18,9 +22,39 @@ def test_letter_is_one_short_line() -> None:
 
 def test_ingress_time_stands_before_the_letter() -> None:
     """The time that Redis wrote before the letter is the fact's, whatever its entry id says."""
-    assert decode("9000-0", f"5 {encode(LETTER)}") == Fact(
+    fact, _ = decode("9000-0", f"5 {encode(LETTER)}")
+
+    assert fact == Fact(
         at_ms=5, entry="9000-0", command="k-1", source=None, type=Type.FINISH, value="pass"
     )
+
+
+def test_trace_stands_behind_the_letter() -> None:
+    """A letter carries the trace of its command."""
+    text = encode(replace(LETTER, trace=trace.parse(TRACEPARENT)))
+
+    assert text == f'["k-1", null, "exam.finish", "pass", "{TRACEPARENT}"]'
+    fact, traced = decode("5-0", f"5 {text}")
+    assert (FACT, TRACEPARENT) == (fact, trace.header(traced))
+
+
+@pytest.mark.parametrize("more", ["", ', "00-nonsense"'])
+def test_letter_without_trace(more: str) -> None:
+    """A letter without a trace, as they were before, is read all the same: it has its entry's."""
+    decoded = decode("5-0", f'5 ["k-1", null, "exam.finish", "pass"{more}]')
+
+    assert (FACT, trace.derived("5-0")) == decoded
+
+
+def test_post_names_the_trace_of_each_fact() -> None:
+    """Whoever works on an inbox can say of each command which trace it belongs to."""
+    traced = encode(replace(LETTER, trace=trace.parse(TRACEPARENT)))
+    fields = {b"5-0": f"5 {traced}".encode(), b"6-0": f"6 {encode(LETTER)}".encode()}
+
+    post = _sort_out(fields, now_ms=7, attempt=1)
+
+    ids = {"5-0": TRACEPARENT[3:35], "6-0": trace.derived("6-0").trace_id}
+    assert ids == post.trace_ids
 
 
 @pytest.mark.parametrize(
@@ -35,6 +69,7 @@ def test_ingress_time_stands_before_the_letter() -> None:
         "5 {}",
         '5 ["k", null, "exam.finish"]',
         '5 ["k", null, "exam.finish", "pass", 1]',
+        f'5 ["k", null, "exam.finish", "pass", "{TRACEPARENT}", "{TRACEPARENT}"]',
         '5 ["k", null, "exam.open", "pass"]',
         '5 ["k", null, 7, "pass"]',
         '5 [7, null, "exam.finish", "pass"]',

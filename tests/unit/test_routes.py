@@ -2,9 +2,12 @@
 
 import pytest
 
+from dispatcher.bell import trace_for
 from dispatcher.routes import MOST_PKS, ROUTES, SPREAD, Route, bells, letter
 from filestore.fact import Type
 from ingest.commands import TYPES, Command, Data, Echo, ExamExpire, ExamFinish, ExamStart
+from ops import trace
+from ops.trace import Trace
 from tasks.app import app
 from tasks.inbox import Letter
 
@@ -76,6 +79,44 @@ def test_entry_stands_in_for_a_missing_id() -> None:
 
     assert made is not None
     assert ("5-0", "5-0", None) == (made.entry, made.command, made.source)
+
+
+def test_letter_carries_the_producers_trace() -> None:
+    """The trace that came with a command travels with it."""
+    given = trace.new()
+
+    made = letter(Command(data=ExamStart(pk="a"), trace=given), entry="5-0", duration_s=120)
+
+    assert made is not None
+    assert given == made.trace
+
+
+def of(pk: str, entry: str, traced: Trace | None = None) -> Letter:
+    """A letter for that exam."""
+    made = letter(Command(data=ExamStart(pk=pk), trace=traced), entry=entry, duration_s=120)
+    assert made is not None
+    return made
+
+
+def test_bell_for_one_command_goes_on_with_its_trace() -> None:
+    """A message for one command is a step of its trace, its own or its entry's."""
+    given = trace.new()
+    letters = [of("a", "5-0", given), of("b", "6-0")]
+
+    a, b = trace_for(["a"], letters), trace_for(["b"], letters)
+
+    assert [given.trace_id, trace.derived("6-0").trace_id] == [a.trace_id, b.trace_id]
+    assert given.span_id != a.span_id
+
+
+@pytest.mark.parametrize("pks", [["a"], ["b", "c"]])
+def test_bell_for_many_begins_a_trace(pks: list[str]) -> None:
+    """A message for several commands, of one exam or of more, belongs to none of their traces."""
+    letters = [of("a", "5-0"), of("a", "6-0"), of("b", "7-0"), of("c", "8-0")]
+
+    rung = trace_for(pks, letters)
+
+    assert rung.trace_id not in {trace.derived(one.entry).trace_id for one in letters}
 
 
 def test_echo_is_no_letter() -> None:

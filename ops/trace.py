@@ -1,0 +1,82 @@
+"""
+Trace: which request a command goes back to, as W3C Trace Context writes it. Pure, but for chance.
+
+Source: https://www.w3.org/TR/trace-context-1/
+"""
+
+import re
+import secrets
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+#: Name of the header, on HTTP and on Celery's messages, and of the field on the stream.
+NAME = "traceparent"
+#: The one flag that the first version knows: who sent it may have recorded it. So do our lines.
+SAMPLED = 0x01
+
+_FORM = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
+    r"(?P<more>-.*)?",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """
+    One step of a trace.
+
+    Attributes:
+        trace_id: 32 hex characters, the same in every step.
+        span_id: 16 hex characters, this step's own; what the next one calls its parent.
+        flags: `SAMPLED`, or 0: those that we do not know are not passed on, as the W3C has it.
+    """
+
+    trace_id: str
+    span_id: str
+    flags: int = SAMPLED
+
+
+def parse(text: str) -> Trace | None:
+    """
+    Read a ``traceparent``; None for one that is none.
+
+    Of a version that we do not know the four fields of ours are taken, whatever follows them.
+    """
+    found = _FORM.fullmatch(text)
+    if not found or not _is_version(found["version"], has_more=found["more"] is not None):
+        return None
+    if not (int(found["trace"], 16) and int(found["span"], 16)):
+        return None
+    flags = int(found["flags"], 16) & SAMPLED
+    return Trace(trace_id=found["trace"], span_id=found["span"], flags=flags)
+
+
+def header(trace: Trace) -> str:
+    """Write a ``traceparent``, in the version that we know."""
+    return f"00-{trace.trace_id}-{trace.span_id}-{trace.flags:02x}"
+
+
+def new() -> Trace:
+    """Begin a trace."""
+    return Trace(trace_id=secrets.token_hex(16), span_id=secrets.token_hex(8))
+
+
+def child(trace: Trace) -> Trace:
+    """Make the next step of the same trace."""
+    return replace(trace, span_id=secrets.token_hex(8))
+
+
+def derived(entry: str) -> Trace:
+    """
+    Make the trace of an entry that came without one.
+
+    From its id alone, so that every dispatcher and worker that sees the entry comes to the same.
+    """
+    digest = sha256(entry.encode()).hexdigest()
+    return Trace(trace_id=digest[:32], span_id=digest[32:48])
+
+
+def _is_version(version: str, *, has_more: bool) -> bool:
+    """Whether a version is one, and may have more than four fields."""
+    return version != "ff" and not (version == "00" and has_more)

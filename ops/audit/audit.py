@@ -22,6 +22,7 @@ class Audit:
 
     Attributes:
         lines: How many there were; of these *foreign* are none of ours.
+        inputs: Name of each input -> lines.
         first_ts, last_ts: The time that they span.
     """
 
@@ -32,6 +33,7 @@ class Audit:
         self.ledger = Ledger(self.findings, on_exam=on_exam(self.findings) if on_exam else None)
         self.statistics = Statistics()
         self.lines = self.foreign = 0
+        self.inputs: dict[str, int] = {}
         self.first_ts = self.last_ts = ""
         rooms = (self.integrity.handlers, self.ledger.handlers, self.statistics.handlers)
         self._handlers = {
@@ -59,6 +61,7 @@ class Audit:
                 self.first_ts = ts
         self.last_ts = max(self.last_ts, ts)
         self.lines += len(block.lines)
+        self.inputs[file] = self.inputs.get(file, 0) + len(block.lines)
 
     def end(self, *, may_run: bool = False, grace_ms: int = GRACE_MS) -> None:
         """Judge what can only be judged in the end."""

@@ -52,6 +52,7 @@ class Chain:
     watched: dict[int, tuple[str, str]]
     before: tuple[int, str] | None = None
     gap: tuple[int, int] | None = None
+    is_broken: bool = False
     is_noted: bool = False
     is_ended: bool = False
 

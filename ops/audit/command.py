@@ -3,20 +3,18 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ops.audit import anchors, inputs, report
+from ops.audit import anchors, explaining, paged, report
+from ops.audit import html as page
 from ops.audit.against import Files
 from ops.audit.audit import Audit
 from ops.audit.findings import Findings
-from ops.audit.inputs import Inputs
 from ops.audit.ledger import OnExam
+from ops.audit.opening import opened
 from ops.audit.paths import Unreadable, find
 from ops.chain import Head
 from ops.settings import Settings
@@ -104,6 +102,25 @@ def anchor(paths: tuple[str, ...]) -> None:
         click.echo(line)
 
 
+@group.command()
+@click.argument("asked", metavar="PK|COMMAND_ID|TASK_ID")
+@click.argument("paths", nargs=-1)
+def explain(asked: str, paths: tuple[str, ...]) -> None:
+    """
+    Tell what became of an exam, a command or a task, in sentences.
+
+    By an exam's name, a command's id or entry, a task's id, or a trace's. Exit code 1: the logs do
+    not know it.
+    """
+    try:
+        lines = explaining.explain(asked, paths or (str(Settings.read().data),))
+    except (Unreadable, OSError) as error:
+        click.echo(f"invigil audit: {error}", err=True)
+        sys.exit(UNREADABLE)
+    click.echo("\n".join(lines.told), err=not lines.is_known)
+    sys.exit(PROVEN if lines.is_known else VIOLATED)
+
+
 def _check(
     names: Sequence[str],
     *,
@@ -130,7 +147,7 @@ def _check(
         one.end()
     made = report.make(audit, sizes, compared=files[0].compared if files else None)
     if html:
-        html.write_text("", encoding="utf-8")
+        html.write_text(page.render(paged.make(audit, sizes)), encoding="utf-8")
     click.echo(json.dumps(made, indent=1) if as_json else report.for_people(made))
     return PROVEN if audit.findings.is_proven else VIOLATED
 
@@ -148,12 +165,10 @@ def _compare(data: Path, files: list[Files]) -> Callable[[Findings], OnExam]:
 
 
 def _read(paths: Sequence[Path], audit: Audit) -> dict[str, int]:
-    with inputs.temporary() as folder:
-        opened = Inputs(paths, Path(folder))
-        with _progress(opened.total) as advance:
-            for block in opened.blocks(advance):
-                audit.take(block)
-        return opened.sizes
+    with opened(paths) as (inputs, advance):
+        for block in inputs.blocks(advance):
+            audit.take(block)
+        return inputs.sizes
 
 
 def _heads(paths: Sequence[Path]) -> list[Head]:
@@ -164,22 +179,3 @@ def _heads(paths: Sequence[Path]) -> list[Head]:
     audit = Audit()
     _read(paths, audit)
     return audit.integrity.heads()
-
-
-class _progress:  # noqa: N801 - used as a statement
-    """A bar on standard error, if that is a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        console = Console(stderr=True)
-        columns = (TextColumn("audit"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar: Any = Progress(*columns, console=console, transient=True)
-        self._context = self._bar if console.is_terminal else nullcontext()
-
-    def __enter__(self) -> inputs.Progress:
-        self._context.__enter__()
-        task = self._bar.add_task("audit", total=self._total)
-        return lambda size: self._bar.advance(task, size)
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)

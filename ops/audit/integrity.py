@@ -80,7 +80,7 @@ class Integrity:
             if may_run or chain.is_noted:
                 self._findings.noted("running", where)
             else:
-                self._findings.violated("end unknown", where)
+                self._broken(chain, "end unknown", where)
 
     def heads(self) -> list[Head]:
         """Return the last line of each chain."""
@@ -137,22 +137,22 @@ class Integrity:
         while came := chain.held.pop(chain.seq + 1, None):
             if came.is_displaced:
                 text = f"{came.at}: line {came.seq} of {chain.name} stands before an earlier one"
-                self._findings.violated("line out of order", text)
+                self._broken(chain, "line out of order", text)
             self._link(chain, came)
 
     def _take_old(self, chain: Chain, came: Came) -> None:
         first, last = chain.gap or (1, 0)
         if first <= came.seq <= last or (chain.before and came.seq <= chain.before[0]):
             text = f"{came.at}: line {came.seq} of {chain.name} stands behind a later one"
-            self._findings.violated("line out of order", text)
+            self._broken(chain, "line out of order", text)
         else:
             text = f"{came.at}: there was a line {came.seq} of {chain.name} already"
-            self._findings.violated("line repeated", text)
+            self._broken(chain, "line repeated", text)
 
     def _link(self, chain: Chain, came: Came) -> None:
         if came.line.prev != chain.head:
             text = f"{chain.at}, or the line after it, {came.at}, of {chain.name}"
-            self._findings.violated("line altered", text)
+            self._broken(chain, "line altered", text)
         self._go_on(chain, came)
 
     def _go_on(self, chain: Chain, came: Came) -> None:
@@ -174,7 +174,11 @@ class Integrity:
         count = last - first + 1
         which = f"line {first}" if count == 1 else f"lines {first} to {last}"
         text = f"between {chain.at} and {came.at}: {which} of {chain.name}"
-        self._findings.violated("lines missing", text, times=count)
+        self._broken(chain, "lines missing", text, times=count)
+
+    def _broken(self, chain: Chain, rule: str, text: str, *, times: int = 1) -> None:
+        chain.is_broken = True
+        self._findings.violated(rule, text, times=times)
 
     def _check_watched(self, chain: Chain) -> None:
         """Compare the last line with what somebody noted of it."""
@@ -183,13 +187,13 @@ class Integrity:
             text = (
                 f"{chain.at}: line {chain.seq} of {chain.name} was another when {noted[1]} noted it"
             )
-            self._findings.violated("line altered", text)
+            self._broken(chain, "line altered", text)
 
     def _judge_beginning(self, name: str, chain: Chain) -> None:
         if chain.before is None or chain.before == self._removed.get(name):
             return
         text = f"{chain.name}: it begins at its line {chain.before[0] + 1}, in {chain.file}"
-        self._findings.violated("beginning missing", text)
+        self._broken(chain, "beginning missing", text)
 
     def _judge_noted(self, name: str, noted: list[Noted]) -> None:
         last = max(noted, key=lambda one: one.head.seq)
@@ -205,12 +209,12 @@ class Integrity:
         more = chain.seq - head.seq
         if more < 0:
             text = f"{chain.at} is the last line of {who}, number {chain.seq}; "
-            self._findings.violated("end missing", f"{text}{last.where} noted line {head.seq}")
+            self._broken(chain, "end missing", f"{text}{last.where} noted line {head.seq}")
         elif (more == 0 and chain.head != head.head) or (
             more == 1 and chain.line.prev != head.head
         ):
             text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
-            self._findings.violated("line altered", text)
+            self._broken(chain, "line altered", text)
         elif more > 1 and last.is_end:  # a killed process may have written one that it never noted
             text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
-            self._findings.violated("lines added", text)
+            self._broken(chain, "lines added", text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -121,7 +122,9 @@ class Producer:
         entry: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(encode(command), entry))
         if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._send_all())
+            # Not in the context of the request that starts it: lines about Redis are nobody's.
+            nobodys = contextvars.Context()
+            self._pump = asyncio.create_task(self._send_all(), context=nobodys)
         async with answering():
             return await entry
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 #: What stands in place of a hash before the first line.
 NOTHING = "0" * 32
+#: Folder of the register, beside the log files.
+HEADS = ".heads"
 #: Chains that one line accounts for, at most; the rest is left to the next one.
 MOST_ENDED = 100
 
@@ -62,6 +64,10 @@ class Head:
     def shown(self) -> dict[str, str | int]:
         """Make what stands in a log line."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """Write it for a mail or a notebook: ``<chain> <number> <hash> <part> <pid>``."""
+        return f"{self.chain} {self.seq:>7} {self.head} {self.part} {self.pid}"
 
 
 class Register:

@@ -10,11 +10,11 @@ from typing import TextIO
 import structlog
 
 from ops import outage
-from ops.chain import Chain, Register
+from ops.chain import HEADS, Chain, Register
 from ops.events import Event
 from ops.logfile import LogFile, remove_oldest
 
-BOOKKEEPING = frozenset({Event.LOG_OPENED, Event.LOG_CLOSED})
+BOOKKEEPING = frozenset({Event.LOG_OPENED, Event.LOG_CLOSED, Event.TASK_ENDED})
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Journal(logging.Handler):
         self._stream = stream
         self._for_people = for_people
         self._keep = keep
-        self._register = Register(file.path.parent / ".heads")
+        self._register = Register(file.path.parent / HEADS)
         self._chain: Chain | None = None
         _here.add(self)
 
@@ -140,7 +140,7 @@ class Journal(logging.Handler):
 
 
 def _is_bookkeeping(record: logging.LogRecord) -> bool:
-    """Whether a line is about the log itself; people at a terminal can do without."""
+    """Whether a line is for audits alone; people at a terminal can do without."""
     return isinstance(record.msg, dict) and record.msg.get("event") in BOOKKEEPING
 
 

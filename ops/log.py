@@ -17,7 +17,7 @@ from ops.settings import BadSettings, Settings
 from ops.vocabulary import is_audited
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
-HIDDEN = {"settings", "entry", "at_ms", "task", "verdict", "deadline_ms", "logger"}
+HIDDEN = {"settings", "entry", "trace_id", "at_ms", "task", "verdict", "deadline_ms", "logger"}
 MEGABYTE = 1 << 20
 #: Keys that say which process speaks; of interest where one speaks of another.
 OWN = {"part", "pid"}

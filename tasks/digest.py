@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from filestore.fact import Status
+from ops.chain import Head
 
 #: Exams that are named per status; the rest is a number.
 NAMED = 200
@@ -80,14 +81,24 @@ def make_digest(
     return Digest(slot_s=slot_s, since_s=since_s, groups=groups)
 
 
-def write_mail(digest: Digest, *, sender: str, receiver: str) -> EmailMessage:
+def write_mail(
+    digest: Digest, *, sender: str, receiver: str, heads: Sequence[Head] = ()
+) -> EmailMessage:
     """
     Write the mail, in text and HTML.
+
+    *heads* go along, so that a mailbox which nobody on this machine can edit has a mark of each
+    process' log: `invigil audit --anchors` finds out whether a line before it was changed since.
 
     Its Message-ID is made from the slot: should a mail server get it twice, because the answer
     to the first try was lost, it can see that it is the same one.
     """
-    values = {"digest": digest, "slot": _utc(digest.slot_s), "since": _since(digest)}
+    values = {
+        "digest": digest,
+        "slot": _utc(digest.slot_s),
+        "since": _since(digest),
+        "heads": heads,
+    }
     host = sender.rpartition("@")[2]
     mail = EmailMessage()
     mail["Subject"] = f"Invigil: {summary(digest)}"

@@ -19,6 +19,7 @@ from redis import Redis
 
 from filestore.durable import replace_file
 from ops import keys, outage
+from ops.chain import HEADS, Register
 from ops.connect import is_away
 from ops.events import Event
 from tasks.app import MAIL_TASK, app, redis_client, settings
@@ -27,6 +28,8 @@ from tasks.slots import slot_of
 
 #: Seconds for each step of talking to the mail server.
 SMTP_TIMEOUT_S = 10
+#: Heads of log chains in one mail: those of the processes that run, and of some that ended.
+MOST_HEADS = 200
 #: Seconds between two tries: doubling up to this.
 LONGEST_WAIT_S = 60
 
@@ -103,7 +106,12 @@ def send_once(redis: Redis, *, slot_s: int) -> None:
         log.info(Event.MAIL_SKIPPED, slot_s=slot_s, reason="it has gone out")
         return
     digest, moved = look(redis, bookmark, slot_s=slot_s)
-    message = write_mail(digest, sender=settings.mail_from, receiver=settings.mail_to)
+    message = write_mail(
+        digest,
+        sender=settings.mail_from,
+        receiver=settings.mail_to,
+        heads=Register(settings.logs / HEADS).heads()[:MOST_HEADS],
+    )
     outage.REDIS.ended()
     deliver(message, smtp_url=settings.smtp_url)
     outage.MAIL.ended()

@@ -7,16 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ops.chain import Head, Register
+from ops.chain import HEADS, Head, Register
 
-#: A head as a mail has it, and `invigil audit anchor` prints it.
+#: A head as `str` writes it, in a mail or for `invigil audit anchor`.
 _HEAD = re.compile(r"\b([0-9a-f]{16}) +(\d{1,18}) +([0-9a-f]{32}) +(\S{1,64}) +(\d{1,10})\b")
-
-
-def shown(heads: Iterable[Head]) -> Iterator[str]:
-    """Write heads for a mail or a notebook, one to a line."""
-    for head in heads:
-        yield f"{head.chain} {head.seq:>7} {head.head} {head.part} {head.pid}"
 
 
 def heads_in(text: str) -> Iterator[Head]:
@@ -41,7 +35,7 @@ def read(path: Path) -> list[Head]:
 def registers(logs: Iterable[Path]) -> Iterator[tuple[Head, bool]]:
     """Read the heads beside log files, and say of each whether its process has ended."""
     for folder in dict.fromkeys(path.parent for path in logs):
-        register = Register(folder / ".heads")
+        register = Register(folder / HEADS)
         alive = register.alive()
         for head in register.heads():
             if head.seq:

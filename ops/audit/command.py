@@ -98,8 +98,8 @@ def anchor(paths: tuple[str, ...]) -> None:
     except (Unreadable, OSError) as error:
         click.echo(f"invigil audit: {error}", err=True)
         sys.exit(UNREADABLE)
-    for line in anchors.shown(heads):
-        click.echo(line)
+    for head in heads:
+        click.echo(str(head))
 
 
 @group.command()

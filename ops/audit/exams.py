@@ -40,7 +40,6 @@ class Exam:
         records: Entry -> what was recorded.
         open: How many commands are not at their end.
         is_decided: Whether a record decided it, or that was long before.
-        told: Rules that were reported already.
     """
 
     commands: dict[str, int] = field(default_factory=dict)
@@ -49,7 +48,6 @@ class Exam:
     open: int = 0
     is_decided: bool = False
     is_rebuilt: bool = False
-    told: set[str] = field(default_factory=set)
 
     @property
     def is_complete(self) -> bool:

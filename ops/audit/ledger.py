@@ -38,7 +38,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self._findings = findings
         self._exams: dict[str, Exam] = {}
-        self._done = Recent(least=RECENT_EXAMS, forget=on_exam)
+        self._done = Recent(least=RECENT_EXAMS, forget=self._judge)
         self._on_exam = on_exam
         self._others: dict[str, int] = {}
         self._others_done: Recent[int] = Recent()
@@ -72,9 +72,6 @@ class Ledger:
         for entry, seen in self._others.items():
             if not seen & DONE:
                 self._undecided("", entry, seen, end_ms=end_ms, grace_ms=grace_ms)
-        if self._on_exam:
-            for pk, exam in self._exams.items():
-                self._on_exam(pk, exam)
         self._done.clear()
         self._tasks.end()
 
@@ -206,14 +203,15 @@ class Ledger:
         self._tasks.ended(line.task_id or "")
 
     def _park(self, pk: str, exam: Exam) -> None:
-        self._judge(pk, exam)
-        self._done.put(pk, self._exams.pop(pk))
+        """Put a complete exam aside: it is judged when no more lines about it can be near."""
+        self._done.put(pk, exam)
+        del self._exams[pk]
 
     def _judge(self, pk: str, exam: Exam) -> None:
         for rule, text in broken(pk, exam):
-            if rule not in exam.told:
-                exam.told.add(rule)
-                self._findings.violated(rule, text)
+            self._findings.violated(rule, text)
+        if self._on_exam:
+            self._on_exam(pk, exam)
 
     def _judge_open(self, pk: str, exam: Exam, *, end_ms: int, grace_ms: int) -> None:
         for entry, seen in exam.commands.items():

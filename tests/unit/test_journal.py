@@ -1,0 +1,210 @@
+"""The chain of a process' lines: forks, kills, full files, and who accounts for whose end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ops.audit.audit import Audit
+from ops.audit.inputs import Inputs
+from ops.chain import HEADS, NOTHING, Register, digest, ends
+from ops.logfile import LogFile, older_files, remove_oldest
+
+HEAD = """
+import logging, os, sys, time
+import structlog
+from ops import log as logs
+from ops.events import Event
+from ops.settings import Settings
+logs.MEGABYTE = int(os.environ.get("MEGABYTE", logs.MEGABYTE))
+logs.configure(Settings.read(data=sys.argv[1], log_size=1), part="worker")
+log = structlog.get_logger()
+"""
+
+
+def run(data: Path, code: str, **env: str) -> str:
+    """Run *code* in a process that logs; return its standard output."""
+    command = [sys.executable, "-c", HEAD + code, str(data)]
+    return subprocess.run(
+        command, env={**os.environ, **env}, stdout=subprocess.PIPE, check=False
+    ).stdout.decode()
+
+
+def chains(text: str) -> dict[str, list[tuple[bytes, dict[str, Any]]]]:
+    """Sort lines by chain; of each as it stands there, and parsed."""
+    found: dict[str, list[tuple[bytes, dict[str, Any]]]] = {}
+    for raw in text.encode().splitlines():
+        line = json.loads(raw)
+        found.setdefault(line["chain"], []).append((raw, line))
+    return found
+
+
+def violations(data: Path, folder: Path) -> dict[str, list[str]]:
+    """Audit a data folder's logs, its register of heads included."""
+    from ops.audit import anchors  # noqa: PLC0415
+
+    audit = Audit()
+    paths = sorted((data / "logs").glob("*.jsonl"))
+    for head, is_end in anchors.registers(paths):
+        audit.integrity.expect(head, where="the register", is_end=is_end)
+    for block in Inputs(paths, folder).blocks(lambda _: None):
+        audit.take(block)
+    audit.end()
+    return {rule: one.examples for rule, one in audit.findings.violations.items()}
+
+
+def test_chain(tmp_path: Path) -> None:
+    """Each line has the next number, and the hash of the one before as it was written."""
+    printed = run(tmp_path, "[log.info(Event.TRIMMED, entries=n) for n in range(5)]")
+
+    [lines] = chains(printed).values()
+    assert [1, 2, 3, 4, 5, 6, 7] == [line["seq"] for _, line in lines]
+    assert NOTHING == lines[0][1]["prev"]
+    for (raw, _), (_, line) in pairwise(lines):
+        assert digest(raw) == line["prev"]
+    assert ("log_opened", "log_closed") == (lines[0][1]["event"], lines[-1][1]["event"])
+
+
+def test_forked_process_has_a_chain_of_its_own(tmp_path: Path) -> None:
+    """A pool process begins a chain; its parent's goes on as if nothing had happened."""
+    code = """
+log.info(Event.TRIMMED, entries=1)
+child = os.fork()
+log.info(Event.TRIMMED, entries=2)
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+log.info(Event.TRIMMED, entries=3)
+"""
+    found = chains(run(tmp_path, code))
+
+    parent, child = sorted(found.values(), key=len, reverse=True)
+    assert [1, 2, 3] == [line["entries"] for _, line in parent if "entries" in line]
+    assert ["log_opened", "trimmed"] == [line["event"] for _, line in child]
+    assert len({line["pid"] for _, line in child + parent}) == 2
+    assert {} == violations(tmp_path, tmp_path)
+
+
+def test_end_of_a_killed_process(tmp_path: Path) -> None:
+    """Who comes next accounts for where a killed process' lines ended; a cut is then seen."""
+    run(tmp_path, "log.info(Event.TRIMMED, entries=1); os.kill(os.getpid(), 9)")
+    assert 1 == len(Register(tmp_path / "logs" / HEADS).heads())
+    assert {} == violations(tmp_path, tmp_path)
+
+    run(tmp_path, "log.info(Event.TRIMMED, entries=2)")
+    path = tmp_path / "logs/worker.jsonl"
+    killed, following = chains(path.read_text()).values()
+    [ended] = following[0][1]["ended"]
+    assert (ended["chain"], ended["seq"]) == (killed[0][1]["chain"], 2)
+    assert digest(killed[-1][0]) == ended["head"]
+    assert {} == violations(tmp_path, tmp_path)
+
+    kept = [raw for raw, _ in [*killed[:-1], *following]]
+    path.write_bytes(b"".join(raw + b"\n" for raw in kept))
+    assert ["end missing"] == list(violations(tmp_path, tmp_path))
+
+
+def test_living_process_is_not_accounted_for(tmp_path: Path) -> None:
+    """A process that lives keeps its place in the register, whoever comes and goes."""
+    command = [sys.executable, "-c", HEAD + "log.info(Event.TRIMMED); input()", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout
+        assert living.stdout.readline()
+        assert living.stdout.readline()
+        run(tmp_path, "log.info(Event.TRIMMED)")
+
+        register = Register(tmp_path / "logs" / HEADS)
+        [alive] = register.alive()
+        assert alive in {head.chain for head in register.heads()}
+        assert b'"ended": []' in (tmp_path / "logs/worker.jsonl").read_bytes()
+        assert {} == violations(tmp_path, tmp_path)
+        living.send_signal(signal.SIGKILL)
+
+
+def test_full_file(tmp_path: Path) -> None:
+    """A full file gets a name with the time; all processes go on in a new one; no chain breaks."""
+    code = """
+child = os.fork()
+for n in range(30):
+    log.info(Event.TRIMMED, entries=n, text="x" * 500)
+    time.sleep(0.1)
+if child:
+    os.waitpid(child, 0)
+else:
+    os._exit(0)
+"""
+    run(tmp_path, code, MEGABYTE="4000")
+
+    path = tmp_path / "logs/worker.jsonl"
+    older = older_files(path)
+    assert older
+    text = b"".join(one.read_bytes() for one in [*older, path]).decode()
+    rotated = [json.loads(line) for line in text.splitlines() if '"log_rotated"' in line]
+    assert [one.name for one in older] == [line["after"] for line in rotated]
+    written = [line for lines in chains(text).values() for _, line in lines if "entries" in line]
+    assert sorted([*range(30)] * 2) == sorted(line["entries"] for line in written)
+    assert {} == violations(tmp_path, tmp_path)
+
+
+def test_removed_file(tmp_path: Path) -> None:
+    """What is removed because there is too much is said, and the rest still holds together."""
+    run(
+        tmp_path,
+        """
+for n in range(60):
+    log.info(Event.TRIMMED, entries=n, text="x" * 500)
+    time.sleep(0.05)
+from ops.logfile import remove_oldest
+from pathlib import Path
+for name, last in remove_oldest(Path(sys.argv[1]) / "logs/worker.jsonl", keep=1):
+    log.info(Event.LOG_REMOVED, file=name, chains=last)
+""",
+        MEGABYTE="4000",
+    )
+
+    assert b'"log_removed"' in (tmp_path / "logs/worker.jsonl").read_bytes()
+    assert {} == violations(tmp_path, tmp_path)
+    for older in older_files(tmp_path / "logs/worker.jsonl"):
+        older.unlink()
+    assert ["beginning missing"] == list(violations(tmp_path, tmp_path))
+
+
+def test_oldest_files_go_first(tmp_path: Path) -> None:
+    """So many full files stay; of those that go, the last line of each chain is known."""
+    path = tmp_path / "worker.jsonl"
+    for n in range(4):
+        line = b'{"event": "x", "chain": "%016d", "seq": 9, "prev": "%032d"}' % (n, n)
+        path.with_name(f"worker.2026112{n}T000000000000Z.jsonl").write_bytes(line + b"\n")
+    path.with_name("worker-other.20261120T000000000000Z.jsonl").touch()
+
+    removed = remove_oldest(path, keep=2)
+
+    names = [f"worker.2026112{n}T000000000000Z.jsonl" for n in range(4)]
+    assert names[:2] == [name for name, _ in removed]
+    assert names[2:] == [one.name for one in older_files(path)]
+    assert {"0000000000000001": (9, digest(line.replace(b"3", b"1")))} == dict(removed[1][1])
+
+
+def test_file_that_was_moved_away(tmp_path: Path) -> None:
+    """Where somebody else moves the file, the next line makes a new one."""
+    path = tmp_path / "worker.jsonl"
+    file = LogFile(path, most_bytes=1 << 20)
+    file.write(b"one")
+    path.rename(tmp_path / "elsewhere")
+
+    assert file.turn() is None
+    file.write(b"two")
+
+    assert b"two\n" == path.read_bytes()
+    file.close()
+
+
+def test_ends() -> None:
+    """Lines that are none of ours are passed over."""
+    line = b'{"chain": "00000000000000ab", "seq": 3, "prev": "%032d"}' % 0
+
+    assert {"00000000000000ab": (3, digest(line))} == ends([b"x\n", line + b"\n", b"{}\n"])

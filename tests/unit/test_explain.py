@@ -9,7 +9,7 @@ import pytest
 from filestore.exam import Standing, stand
 from filestore.fact import Fact
 from ops.audit import story
-from ops.audit.explain import MOST_LINES, Search
+from ops.audit.explain import MOST_LINES, MOST_RELATED, Search
 from ops.audit.telling import LISTED, tell
 from ops.audit.wording import clock, lead, span
 
@@ -191,6 +191,35 @@ def test_earlier_result_corrects() -> None:
         "came in first counts, however late it is processed: fail was corrected to pass"
         in (sentences(told)[-1])
     )
+
+
+def test_earlier_start_corrects() -> None:
+    """A start that surfaced late moves the deadline; what the other one decided is undone."""
+    earlier = verdict(130_000, "corrected", "start", f"{T0 - 60_000}-0", 200)
+    absent = verdict(141_000, "corrected", "expire", f"{T0 + 140_001}-0", T0 + 140_000)
+
+    told = explain("math-7", [STARTED, ABSENT, earlier, absent])
+
+    assert told[0].startswith("Exam math-7: absent. It was absent for 10.0 s and was corrected.")
+    assert sentences(told)[2:] == [
+        "A start that had come in earlier, at 07:59:00.000, surfaced only now. The start that came "
+        "in first counts, so a result now counts until 08:02:20.000.",
+        "The time of the start that counts was over, and no result counted: the exam is absent.",
+    ]
+
+
+def test_forged_expiry_twice() -> None:
+    """The end of the time, said twice under one id, is told as the duplicate that it is."""
+    again = verdict(130_000, "duplicate", "expire", f"{DEADLINE + 9}-0", DEADLINE, command_id=X1)
+
+    assert "was noted a second time" in sentences(explain("math-7", [STARTED, ABSENT, again]))[2]
+
+
+def test_unknown_verdict() -> None:
+    """A reason that a later version may know is told as it is."""
+    told = explain("math-7", [verdict(9, "refused", "start", S1, 1, "a full moon")])
+
+    assert sentences(told) == ["A start was refused (a full moon)."]
 
 
 def test_redelivered_is_told_once() -> None:
@@ -448,6 +477,15 @@ def test_many_lines_are_bounded() -> None:
 
     assert len(made.found) == MOST_LINES
     assert tell(made)[-1].startswith("3 lines more are left out")
+
+
+def test_names_are_bounded() -> None:
+    """However many commands an exam has, so many names are searched for."""
+    results = [
+        verdict(n, "duplicate", "finish", f"{T0}-{n}", "pass") for n in range(MOST_RELATED + 9)
+    ]
+
+    assert len(search("math-7", results).wanted) <= MOST_RELATED + 1
 
 
 def test_flood_of_corrections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from filestore.fact import Fact
 from ops.audit import story
 from ops.audit.explain import MOST_LINES, MOST_RELATED, Search
 from ops.audit.telling import LISTED, tell
-from ops.audit.wording import clock, lead, span
+from ops.audit.wording import SHOWN, clock, lead, span
 
 #: 2026-11-24 08:00:00 UTC, in milliseconds.
 T0 = 1_795_507_200_000
@@ -388,6 +388,49 @@ def test_echo() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("duplicate", "it was not printed again"), ("refused", "One id stands for one command")],
+)
+def test_echo_again(what: str, said: str) -> None:
+    """An echo that came again, or in another's name, is told with its rule."""
+    told = explain("e-1", [line(9, what, entry=S1, command_id="e-1", type="echo")])
+
+    assert said in sentences(told)[0]
+
+
+def test_echo_that_was_put_back() -> None:
+    """An echo is followed to the entry under which it was put back."""
+    ids = {"command_id": "e-1", "type": "echo"}
+    lines = [
+        line(1, "buried", "worker-slow", **ids, entry=S1, reason="printing was cut short"),
+        line(2, "replayed", "dead", **ids, entry=S1, letter="9-0", new_entry=F1, by="eve"),
+        line(3, "echo_printed", "worker-slow", entry=F1, text="hello"),
+    ]
+
+    assert sentences(explain("9-0", lines))[-1] == "The text was printed: hello"
+
+
+def test_command_of_two_exams() -> None:
+    """One id in two exams is two commands; their steps are told in the order of time."""
+    lines = [
+        verdict(ms, "applied", "start", f"{T0}-{ms}", 60, pk=pk, command_id="same")
+        for ms, pk in ((7, "math-1"), (9, "math-2"), (8, "math-3"))
+    ]
+
+    told = explain("same", lines)
+
+    assert told[0] == "Command same of exam math-1: applied."
+    assert [one[9:12] for one in told if one[2:3] == ":"] == ["007", "008", "009"]
+
+
+def test_long_values_are_cut() -> None:
+    """A value that fills pages is cut to what can be read."""
+    told = explain("math-7", [verdict(9, "applied", "finish", F1, "x" * 10_000)])
+
+    assert len(sentences(told)[0]) < 2 * SHOWN
+
+
 def test_task() -> None:
     """What a task was given, what it did, what it left to another one, and how it ended."""
     other = f"{T0 + 3}-0"
@@ -434,11 +477,11 @@ def test_task_that_never_ended() -> None:
 
 def test_nothing_found() -> None:
     """What nobody knows is said, with what was looked for and in how many lines."""
-    made = search("math-8", [STARTED, ABSENT])
+    made = search("math\x1b8", [STARTED, ABSENT])
 
     assert not made.kind
     assert tell(made) == [
-        "Nothing is known of math-8: no exam, command or task has this name in 2 lines."
+        r"Nothing is known of math\x1b8: no exam, command or task has this name in 2 lines."
     ]
 
 

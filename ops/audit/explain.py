@@ -95,10 +95,9 @@ class Search:
         )
 
     def _relate(self) -> None:
-        is_exam = self.kind == "exam"
         for one in self.found:
-            self._note("entry", one.entry, text(one.line, "new_entry"))
-            self._note("pk", self.asked if is_exam else text(one.line, "pk"))
+            self._note("entry", *one.entries)
+            self._note("pk", text(one.line, "pk"))
 
     def _note(self, name: str, *found: str) -> None:
         self._names[name].update(value for value in found if value)

@@ -37,6 +37,11 @@ class Found:
         """The stream entry that it speaks of."""
         return text(self.line, "entry")
 
+    @property
+    def entries(self) -> set[str]:
+        """The entries that it names: a command that was put back has another one from then on."""
+        return {self.entry, text(self.line, "new_entry")} - {""}
+
 
 def ids_of(one: Found, *, fired: Found | None = None) -> str:
     """Name all that a line names, who wrote it, and where it stands."""

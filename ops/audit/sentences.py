@@ -44,7 +44,7 @@ VERDICTS = {
         "The time was over and no result had been applied. The exam became absent{late}."
     ),
     ("exam.expire", "corrected", ""): (
-        "The time of the start that counts was over, and no result counted: the exam became absent."
+        "The time of the start that counts was over, and no result counted: the exam is absent."
     ),
     ("exam.expire", "duplicate", ""): (
         "The end of the time was noted a second time. The same command counts once: nothing was "
@@ -135,7 +135,7 @@ def verdict(
     at_ms = number(line, "at_ms")
     sentence = CONFLICT if reason.startswith("same id") else VERDICTS.get((kind, what, reason))
     if sentence is None:
-        return f"{command(kind)} came to {what}{f' ({reason})' if reason else ''}."
+        return f"{command(kind)} was {what}{f' ({reason})' if reason else ''}."
     return sentence.format(
         what=command(kind),
         value=text(line, "value"),

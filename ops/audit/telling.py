@@ -65,10 +65,10 @@ def _exam(search: Search) -> tuple[list[str], Sequence[Step]]:
 def _command(search: Search) -> tuple[list[str], Sequence[Step]]:
     """Tell a command's own steps, and of its exam what became of it."""
     own = [one for one in search.found if search.asked in values(one.line, COMMAND_KEYS)]
-    entries = {one.entry for one in own} | {text(one.line, "new_entry") for one in own}
+    entries = _entries(own)
     headings, steps = [], []
     for story in _stories(search.found, own):
-        mine = [step for step in story.steps if step.entry and step.entry in entries]
+        mine = [step for step in story.steps if step.entry in entries]
         ends = [story.status_of(entry) for entry in sorted(entries) if story.status_of(entry)]
         what = f" of exam {story.pk}" if story.pk else ""
         headings.append(f"Command {search.asked}{what}: {', '.join(ends) or 'not ended'}.")
@@ -136,21 +136,24 @@ def _stories(found: Sequence[Found], own: Sequence[Found]) -> list[Story]:
     """Make the story of each exam that *own* lines speak of, and one of what has no exam."""
     pks = sorted({text(one.line, "pk") for one in own} - {""})
     stories = [Story(pk, _of_exam(found, pk)) for pk in pks]
-    of_exams = {one.entry for one in found if text(one.line, "pk")}
-    others = [one for one in own if one.entry and one.entry not in of_exams]
-    entries = {one.entry for one in others}
+    of_exams = _entries(one for one in found if text(one.line, "pk"))
+    entries = _entries(own) - of_exams
     alone = [one for one in found if one.entry in entries]
     return [*stories, *([Story("", alone)] if alone else [])]
 
 
 def _of_exam(found: Sequence[Found], pk: str) -> list[Found]:
     """Choose an exam's lines; a burial by the dispatcher names the entry alone."""
-    entries = {one.entry for one in found if text(one.line, "pk") == pk} - {""}
+    entries = _entries(one for one in found if text(one.line, "pk") == pk)
     return [
         one
         for one in found
         if text(one.line, "pk") == pk or (not text(one.line, "pk") and one.entry in entries)
     ]
+
+
+def _entries(found: Iterable[Found]) -> set[str]:
+    return set().union(*(one.entries for one in found))
 
 
 def _in_order(steps: Iterable[Step]) -> list[Step]:

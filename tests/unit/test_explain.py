@@ -9,9 +9,9 @@ import pytest
 from filestore.exam import Standing, stand
 from filestore.fact import Fact
 from ops.audit import story
-from ops.audit.explain import MOST_LINES, Search
+from ops.audit.explain import MOST_LINES, MOST_RELATED, Search
 from ops.audit.telling import LISTED, tell
-from ops.audit.wording import clock, lead, span
+from ops.audit.wording import SHOWN, clock, lead, span
 
 #: 2026-11-24 08:00:00 UTC, in milliseconds.
 T0 = 1_795_507_200_000
@@ -193,6 +193,35 @@ def test_earlier_result_corrects() -> None:
     )
 
 
+def test_earlier_start_corrects() -> None:
+    """A start that surfaced late moves the deadline; what the other one decided is undone."""
+    earlier = verdict(130_000, "corrected", "start", f"{T0 - 60_000}-0", 200)
+    absent = verdict(141_000, "corrected", "expire", f"{T0 + 140_001}-0", T0 + 140_000)
+
+    told = explain("math-7", [STARTED, ABSENT, earlier, absent])
+
+    assert told[0].startswith("Exam math-7: absent. It was absent for 10.0 s and was corrected.")
+    assert sentences(told)[2:] == [
+        "A start that had come in earlier, at 07:59:00.000, surfaced only now. The start that came "
+        "in first counts, so a result now counts until 08:02:20.000.",
+        "The time of the start that counts was over, and no result counted: the exam is absent.",
+    ]
+
+
+def test_forged_expiry_twice() -> None:
+    """The end of the time, said twice under one id, is told as the duplicate that it is."""
+    again = verdict(130_000, "duplicate", "expire", f"{DEADLINE + 9}-0", DEADLINE, command_id=X1)
+
+    assert "was noted a second time" in sentences(explain("math-7", [STARTED, ABSENT, again]))[2]
+
+
+def test_unknown_verdict() -> None:
+    """A reason that a later version may know is told as it is."""
+    told = explain("math-7", [verdict(9, "refused", "start", S1, 1, "a full moon")])
+
+    assert sentences(told) == ["A start was refused (a full moon)."]
+
+
 def test_redelivered_is_told_once() -> None:
     """The same verdict again after a crash is one short sentence, however often it comes."""
     again = [{**STARTED, "redelivered": True, **line(ms, "applied")} for ms in (900, 950)]
@@ -359,6 +388,49 @@ def test_echo() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("duplicate", "it was not printed again"), ("refused", "One id stands for one command")],
+)
+def test_echo_again(what: str, said: str) -> None:
+    """An echo that came again, or in another's name, is told with its rule."""
+    told = explain("e-1", [line(9, what, entry=S1, command_id="e-1", type="echo")])
+
+    assert said in sentences(told)[0]
+
+
+def test_echo_that_was_put_back() -> None:
+    """An echo is followed to the entry under which it was put back."""
+    ids = {"command_id": "e-1", "type": "echo"}
+    lines = [
+        line(1, "buried", "worker-slow", **ids, entry=S1, reason="printing was cut short"),
+        line(2, "replayed", "dead", **ids, entry=S1, letter="9-0", new_entry=F1, by="eve"),
+        line(3, "echo_printed", "worker-slow", entry=F1, text="hello"),
+    ]
+
+    assert sentences(explain("9-0", lines))[-1] == "The text was printed: hello"
+
+
+def test_command_of_two_exams() -> None:
+    """One id in two exams is two commands; their steps are told in the order of time."""
+    lines = [
+        verdict(ms, "applied", "start", f"{T0}-{ms}", 60, pk=pk, command_id="same")
+        for ms, pk in ((7, "math-1"), (9, "math-2"), (8, "math-3"))
+    ]
+
+    told = explain("same", lines)
+
+    assert told[0] == "Command same of exam math-1: applied."
+    assert [one[9:12] for one in told if one[2:3] == ":"] == ["007", "008", "009"]
+
+
+def test_long_values_are_cut() -> None:
+    """A value that fills pages is cut to what can be read."""
+    told = explain("math-7", [verdict(9, "applied", "finish", F1, "x" * 10_000)])
+
+    assert len(sentences(told)[0]) < 2 * SHOWN
+
+
 def test_task() -> None:
     """What a task was given, what it did, what it left to another one, and how it ended."""
     other = f"{T0 + 3}-0"
@@ -405,11 +477,11 @@ def test_task_that_never_ended() -> None:
 
 def test_nothing_found() -> None:
     """What nobody knows is said, with what was looked for and in how many lines."""
-    made = search("math-8", [STARTED, ABSENT])
+    made = search("math\x1b8", [STARTED, ABSENT])
 
     assert not made.kind
     assert tell(made) == [
-        "Nothing is known of math-8: no exam, command or task has this name in 2 lines."
+        r"Nothing is known of math\x1b8: no exam, command or task has this name in 2 lines."
     ]
 
 
@@ -448,6 +520,15 @@ def test_many_lines_are_bounded() -> None:
 
     assert len(made.found) == MOST_LINES
     assert tell(made)[-1].startswith("3 lines more are left out")
+
+
+def test_names_are_bounded() -> None:
+    """However many commands an exam has, so many names are searched for."""
+    results = [
+        verdict(n, "duplicate", "finish", f"{T0}-{n}", "pass") for n in range(MOST_RELATED + 9)
+    ]
+
+    assert len(search("math-7", results).wanted) <= MOST_RELATED + 1
 
 
 def test_flood_of_corrections(monkeypatch: pytest.MonkeyPatch) -> None:

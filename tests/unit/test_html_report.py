@@ -294,3 +294,14 @@ def test_names_of_lines(late: dict[int, int]) -> None:
     places = {one.text: (one.x, one.y) for one in words if one.text in {"p50", "p99", "max"}}
     assert len(set(places.values())) == 3
     assert all(0 < x < 380 for x, _ in places.values())
+
+
+def test_marks_stay_within() -> None:
+    """A disturbance before the first exam is listed; in the picture it would lie outside."""
+    early = replace(PROVEN, marks=[Mark(at_ms=T0 - MINUTE, text="redis was away")])
+
+    made = plot.timeline(early, width=400)
+
+    assert made is not None
+    assert [one for one in made.rules if one.kind == "mark"] == []
+    assert "redis was away" in Page(render(early)).text

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ops.events import Event, Kind
-from ops.glossary import COMMON, CONTEXT, KEYS
+from ops.glossary import COMMON, IN_REQUEST, IN_TASK, KEYS
 from ops.vocabulary import VOCABULARY
 
 #: An exam is started, its deadline passes, and it is absent: lines of one, as they were written.
@@ -43,7 +43,7 @@ Every line has {common}: the first
 four at its beginning, the others at its end, and between them the keys of its event.
 
 A process also adds what it knows of all it says meanwhile. Any line within a Celery task may have
-`task_id` and `task`, and any line while a request is answered
+{task}, and any line while a request is answered
 {request}. The table names them where they are of use.
 
 A line with `logger` is not ours: it is a library's record, or a warning of Python. Its `event` is
@@ -75,7 +75,8 @@ def page() -> str:
     """Make the page."""
     return PAGE.format(
         common=_listed(COMMON),
-        request=_listed([key for key in CONTEXT if not key.startswith("task")]),
+        task=_listed(IN_TASK),
+        request=_listed(IN_REQUEST),
         examples="\n".join(EXAMPLES),
         events=_table(
             ("event", "who writes it, and when", "keys", "some have", "audit"),

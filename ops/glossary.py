@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 #: Keys that every line has, whatever its event.
 COMMON = ("ts", "event", "part", "pid", "level", "chain", "seq", "prev")
-#: Keys that a process knows of all that it says meanwhile: whatever is written within a Celery
-#: task, or while a request is answered, may have them.
-CONTEXT = ("task_id", "task", "command_id", "type", "pk", "trace_id")
+#: Keys that are bound while a process is at something: all that it says meanwhile may have them.
+IN_TASK = ("task_id", "task")
+IN_REQUEST = ("command_id", "type", "pk", "trace_id")
+CONTEXT = (*IN_TASK, *IN_REQUEST)
 
 #: A time that ends in `_ms` is in milliseconds since 1970, in UTC, on Redis' clock.
 KEYS: Mapping[str, str] = {

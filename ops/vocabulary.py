@@ -4,76 +4,70 @@ from collections.abc import Mapping
 
 from ops.events import Event, Kind
 
-#: What a line about one command of an exam says of it.
-_COMMAND = "command_id entry type pk"
+#: What a line about one command says of it, and one about an exam's command.
+_IDS = "command_id entry type trace_id"
+_COMMAND = f"{_IDS} pk"
 _TASK = "task_id task"
-_VERDICT = f"{_COMMAND} verdict reason at_ms value redelivered {_TASK}"
+_VERDICT = f"{_COMMAND} verdict reason at_ms value source redelivered {_TASK}"
 
 VOCABULARY: Mapping[Event, Kind] = {
     # --- commands ---------------------------------------------------------------------------
     Event.ACCEPTED: Kind.of(
         "gateway: Redis has the entry; the 202 goes out next",
-        "command_id entry type",
-        "pk trace_id",
+        _IDS,
+        "pk",
     ),
     # Nothing of it reached the stream, and the client was told so: there is nothing to account for.
     Event.REQUEST_REFUSED: Kind.of(
         "gateway: a request was answered 4xx; nothing went to the stream",
-        "status method path problem detail",
-        "trace_id",
+        "status method path problem detail trace_id",
         is_audit=False,
     ),
     # Of these an entry may lie on the stream that has no `accepted`.
     Event.REQUEST_FAILED: Kind.of(
         "gateway: a request was answered 5xx; the client is told to come again",
-        "status method path problem detail",
-        "command_id type pk trace_id exception",
+        "status method path problem detail trace_id",
+        "command_id type pk exception",
     ),
     Event.DISPATCHED: Kind.of(
         "dispatcher: an entry was read, decoded, and given to a Celery task",
-        "command_id entry type pk task_id redelivered",
-        "trace_id",
+        f"{_COMMAND} task_id redelivered",
     ),
     Event.BURIED: Kind.of(
         "dispatcher or worker: an entry went to the dead letters, with its reason",
-        "entry reason",
-        f"command_id type pk trace_id {_TASK}",
+        "entry reason trace_id",
+        f"command_id type pk {_TASK}",
     ),
     Event.REPLAYED: Kind.of(
         "`invigil dead`: a person put a dead letter back",
         f"letter {_COMMAND} at_ms reason new_entry by why",
-        "trace_id",
     ),
     Event.DISCARDED: Kind.of(
         "`invigil dead`: a person gave a dead letter up",
         f"letter {_COMMAND} at_ms reason fields by why",
-        "trace_id",
     ),
     Event.APPLIED: Kind.of(
         "worker: a command's effect is on disk: it did what it asked for",
         _VERDICT,
-        "source trace_id",
     ),
     Event.DUPLICATE: Kind.of(
         "worker: the same command came again, without effect; an exam's stands in its history",
-        f"command_id entry type reason {_TASK}",
-        "pk verdict at_ms value redelivered source trace_id",
+        f"{_IDS} reason {_TASK}",
+        "pk verdict at_ms value source redelivered",
     ),
     Event.REFUSED: Kind.of(
         "worker: a command was left without effect, for a reason of the rules; an exam's stands "
         "in its history",
-        f"command_id entry type reason {_TASK}",
-        "pk verdict at_ms value redelivered source trace_id",
+        f"{_IDS} reason {_TASK}",
+        "pk verdict at_ms value source redelivered",
     ),
     Event.CORRECTED: Kind.of(
         "worker: a command that surfaced late changed a decision already made",
         _VERDICT,
-        "source trace_id",
     ),
     Event.WAITING: Kind.of(
         "worker: a command of an exam not started yet stays in the inbox; said at each try",
         f"{_COMMAND} {_TASK}",
-        "trace_id",
     ),
     Event.FOREIGN_DROPPED: Kind.of(
         "worker: a field that no dispatcher wrote was removed from an inbox", f"pk field {_TASK}"
@@ -107,16 +101,12 @@ VOCABULARY: Mapping[Event, Kind] = {
     # --- echo -------------------------------------------------------------------------------
     Event.ECHO_STARTED: Kind.of(
         "worker: an echo began to sleep",
-        f"command_id entry type delay_s {_TASK}",
-        "trace_id",
+        f"{_IDS} delay_s {_TASK}",
     ),
-    Event.ECHO_PRINTED: Kind.of(
-        "worker: an echo printed its text", f"command_id entry type text {_TASK}", "trace_id"
-    ),
+    Event.ECHO_PRINTED: Kind.of("worker: an echo printed its text", f"{_IDS} text {_TASK}"),
     Event.ECHO_SKIPPED: Kind.of(
         "worker: an echo was delivered again while another task has it, or after it was done",
-        f"command_id entry type reason {_TASK}",
-        "trace_id",
+        f"{_IDS} reason {_TASK}",
     ),
     # --- mail -------------------------------------------------------------------------------
     Event.MAIL_SENT: Kind.of("worker: the digest of a slot went out", f"slot_s summary {_TASK}"),

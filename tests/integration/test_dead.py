@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.client import Client
 from support.desks import Desks
+from support.log_lines import faults, read
 
 from ops import keys, trace
 from ops.settings import Settings
@@ -27,8 +28,9 @@ def run(server: Settings, folder: Path, *arguments: str) -> "subprocess.Complete
 
 
 def logged(folder: Path) -> list[dict[str, Any]]:
-    """Lines of the tool's log."""
-    return list(map(json.loads, (folder / "logs/dead.jsonl").read_text().splitlines()))
+    """Lines of the tool's log, but for those about the log itself; all are of known kinds."""
+    assert {} == faults(folder / "logs")
+    return [line for line in read(folder / "logs") if not line["event"].startswith("log_")]
 
 
 def absent_with_a_dead_result(desks: Desks) -> tuple[str, str]:

@@ -20,9 +20,9 @@ _MAIL = re.compile(
     r"[A-Za-z0-9._%+-]{1,64}@(?:localhost\b|[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)"
 )
 _LOGIN = re.compile(r"(?<=://)[^/@\s\"']{1,500}@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}")
+_BEARER = re.compile(r"\b(Bearer|bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 #: What hints at one of these in a rendered line: to look for it costs less than to look closely.
-_HINTS = ("@", "earer ", "asic ")
+_HINTS = ("@", "earer ", "Basic ")
 
 
 def render(event: Mapping[str, Any]) -> str:

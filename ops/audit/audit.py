@@ -6,7 +6,7 @@ from ops.audit.findings import Findings
 from ops.audit.inputs import Block
 from ops.audit.integrity import Integrity
 from ops.audit.ledger import Ledger, OnExam
-from ops.audit.line import Line, moment_ms, parse
+from ops.audit.line import REFUSED, Line, moment_ms, parse, parse_slowly
 from ops.audit.statistics import Statistics
 from ops.log import printable
 
@@ -46,7 +46,10 @@ class Audit:
         handlers, chained, file = self._handlers, self.integrity.take, block.name
         ts = ""
         for number, raw in enumerate(block.lines, block.number):
-            line = parse(raw)
+            try:
+                line: Line | None = parse(raw)
+            except REFUSED:
+                line = parse_slowly(raw)
             if line is None or not line.ts:
                 self._take_foreign(raw, file, number)
                 continue

@@ -37,20 +37,17 @@ class Line(msgspec.Struct, gc=False, omit_defaults=True):
     chains: Any = None
 
 
-_decode = msgspec.json.Decoder(Line).decode
+#: Reads a line; raises `REFUSED` for what `parse_slowly` may still read.
+parse = msgspec.json.Decoder(Line).decode
+REFUSED = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
-def parse(raw: bytes) -> Line | None:
+def parse_slowly(raw: bytes) -> Line | None:
     """
-    Read a line; None when it is none of ours: not JSON, no object, without an event.
+    Read a line that `parse` refused; None when it is none of ours: no object, or without an event.
 
-    The fast parser refuses half a surrogate, which JSON allows and a hostile text can hold: what it
-    refuses is read again by the standard library's.
+    The fast parser refuses half a surrogate, which JSON allows and a hostile text can hold.
     """
-    try:
-        return _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
     try:
         return msgspec.convert(json.loads(raw), Line)
     except (ValueError, RecursionError, msgspec.MsgspecError):

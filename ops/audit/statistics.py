@@ -24,18 +24,21 @@ class Statistics:
         minutes: Beginning of a minute's timestamp -> status -> how many exams came to it.
         late: How many `absent` fell into each bucket of `BOUNDS_MS`, and beyond.
         latest_ms: The latest one.
+        corrected: How many had been absent, and were not in the end.
         marks: What happened to parts and to the world: time and text.
     """
 
     minutes: dict[str, dict[str, int]] = field(default_factory=dict)
     late: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
     latest_ms: int = 0
+    corrected: int = 0
     marks: list[tuple[str, str]] = field(default_factory=list)
     handlers: dict[str, Callable[[Line], None]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.handlers = {
             "applied": self._applied,
+            "corrected": self._corrected,
             "part_exited": self._mark,
             "unavailable": self._mark,
             "up_ready": self._mark,
@@ -47,6 +50,7 @@ class Statistics:
         for counts in self.minutes.values():
             for status, count in counts.items():
                 total[status] = total.get(status, 0) + count
+        total["absent"] -= self.corrected
         return total
 
     def late_ms(self, share: float) -> float | None:
@@ -76,6 +80,15 @@ class Statistics:
             case _:
                 status = "absent"
                 self._note_late(line)
+        self._count(line, status)
+
+    def _corrected(self, line: Line) -> None:
+        """Count a result that came in time and was applied after the exam had become absent."""
+        if line.type == "exam.finish" and not line.redelivered:
+            self.corrected += 1
+            self._count(line, str(line.value))
+
+    def _count(self, line: Line, status: str) -> None:
         minute = self.minutes.get(line.ts[:16])
         if minute is None:
             shorter = line.ts[:14] + "00"

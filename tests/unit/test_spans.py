@@ -31,7 +31,7 @@ def task() -> Task:
             raise how
 
     app = Celery("test", set_as_current=False)
-    return app.task(name="test.act")(act)
+    return app.task(name="test.act", shared=False)(act)  # else every app gets it, the product's too
 
 
 @pytest.mark.parametrize(

@@ -229,24 +229,13 @@ def audit(arguments: tuple[str, ...]) -> None:
     group.main(list(arguments), prog_name="invigil audit")
 
 
-@main.group()
-def bench() -> None:
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
     """Measure what the product costs, beside a limit measured in the same run."""
+    from ops.bench.command import group
 
-
-@bench.command("audit")
-@click.option("--lines", type=click.IntRange(1000), default=1_000_000, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def bench_audit(lines: int, rounds: int, *, as_json: bool) -> None:
-    """
-    Lines per second of `invigil audit`, and its memory, on a log that is made for it.
-
-    A million lines take 400 MB in the folder for temporary files.
-    """
-    from ops.bench.audit import bench as run
-
-    _exit(run(lines=lines, rounds=rounds, as_json=as_json))
+    group.main(list(arguments), prog_name="invigil bench")
 
 
 def _become(argv: list[str], *, part: str) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def work(stack: Stack) -> None:
     wait_until(lambda: stack.has_status("e10", "pass"), saying="pass")
     wait_until(lambda: stack.lines("echo_printed"), saying="printed")
     children = {line["pid"] for line in stack.lines("applied", pk="e10")}
-    os.kill(children.pop(), signal.SIGKILL)
+    with suppress(ProcessLookupError):  # fewer are needed by now, and it has ended
+        os.kill(children.pop(), signal.SIGKILL)
     stack.kill_part("gateway")
     wait_until(lambda: len(stack.lines("part_ready", part="gateway")) > 1, saying="gateway")
 

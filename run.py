@@ -95,13 +95,16 @@ def chosen_envs(
     """
     Name the tox environments; arguments for pytest leave out those that run no pytest.
 
-    Every Python with the first server, and the running one with each: what a server does is the
-    same for all of them, and each environment takes minutes. So what is killed and filled up is
-    left to the last Python, and to the running one with the other server. A system is broken once,
-    at the end.
+    Every Python with one server, the running one with the others: what a server does is the same
+    for all of them, and each environment takes minutes. So what is killed and filled up is left to
+    the last Python, and to the running one with the other server. A system is broken once, at the
+    end.
     """
+    is_spared = running != minors[-1] and len(servers) > 1
     with_pytest = [
-        f"py3{minor}-{servers[0]}" + ("" if minor == minors[-1] else "-calm") for minor in minors
+        f"py3{minor}-{servers[0]}" + ("" if minor == minors[-1] else "-calm")
+        for minor in minors
+        if not (minor == running and is_spared)
     ]
     with_pytest += [f"py3{running}-{server}" for server in servers[1:]]
     if "--" in args:

@@ -5,7 +5,6 @@ import json
 import os
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.invigil import audit, invigil
@@ -39,11 +38,11 @@ def test_folder(tmp_path: Path) -> None:
 def test_people(tmp_path: Path) -> None:
     """People read the headline first; what is broken is named with its place."""
     path = logs(tmp_path) / "gateway.jsonl"
-    assert invigil("audit", tmp_path).stdout.startswith("proven: every rule holds\n")
+    assert invigil(tmp_path).stdout.startswith("proven: every rule holds\n")
 
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2] + lines[3:]))
-    done = invigil("audit", tmp_path)
+    done = invigil(tmp_path)
 
     assert (1, "NOT proven: 1 violations of 1 rules") == (
         done.returncode,
@@ -58,7 +57,7 @@ def test_forms(form: str, tmp_path: Path) -> None:
     folder = logs(tmp_path / "logs")
     paths = sorted(folder.iterdir())
     whole = b"".join(path.read_bytes() for path in reversed(paths))
-    options: dict[str, Any] = {}
+    stdin = None
     match form:
         case "files":
             names: list[object] = list(reversed(paths))
@@ -73,9 +72,9 @@ def test_forms(form: str, tmp_path: Path) -> None:
             text = whole if form == "one file" else b"".join(p.read_bytes() for p in paths)
             (tmp_path / "all.jsonl").write_bytes(text)
         case _:
-            names, options = ["-"], {"input": whole.decode()}
+            names, stdin = ["-"], whole
 
-    code, report = audit(*names, **options)
+    code, report = audit(*names, stdin=stdin)
 
     assert (0, {}) == (code, report["violations"])
     assert {"started": 3, "pass": 3, "fail": 0, "absent": 0} == report["exams"]
@@ -172,7 +171,7 @@ def test_unreadable(name: str, content: bytes | None, saying: str, tmp_path: Pat
     elif "folder" in name:
         path.mkdir()
 
-    done = invigil("audit", path)
+    done = invigil(path)
 
     assert done.returncode == 2
     assert [saying in line for line in done.stderr.splitlines()] == [True]
@@ -184,7 +183,7 @@ def test_forbidden(tmp_path: Path) -> None:
     path = logs(tmp_path) / "gateway.jsonl"
     path.chmod(0)
 
-    assert invigil("audit", tmp_path).stderr == f"invigil audit: {path}: Permission denied\n"
+    assert invigil(tmp_path).stderr == f"invigil audit: {path}: Permission denied\n"
 
 
 def test_running(tmp_path: Path) -> None:
@@ -202,28 +201,28 @@ def test_anchor(tmp_path: Path) -> None:
     """A head that was kept elsewhere finds out that a line before it was changed, or cut."""
     folder = logs(tmp_path / "logs")
     kept = tmp_path / "notebook"
-    kept.write_text(invigil("audit", "anchor", folder).stdout)
-    assert 0 == invigil("audit", folder, "--anchors", kept).returncode
+    kept.write_text(invigil("anchor", folder).stdout)
+    assert 0 == invigil(folder, "--anchors", kept).returncode
     path = folder / "gateway.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
 
     path.write_bytes(b"".join(lines[:-1]))
-    assert "end missing" in invigil("audit", folder, "--anchors", kept, "--running").stdout
+    assert "end missing" in invigil(folder, "--anchors", kept, "--running").stdout
 
     path.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b"log_closed", b"log_closed ")]))
-    assert "line altered" in invigil("audit", folder, "--anchors", kept, "--running").stdout
+    assert "line altered" in invigil(folder, "--anchors", kept, "--running").stdout
 
     path.unlink()
-    assert "process missing" in invigil("audit", folder, "--anchors", kept).stdout
+    assert "process missing" in invigil(folder, "--anchors", kept).stdout
 
 
 def test_explain(tmp_path: Path) -> None:
     """The story of an exam, found by its name and by its command."""
     logs(tmp_path)
 
-    assert "Exam e1: pass." in invigil("audit", "explain", "e1", tmp_path).stdout
-    assert "e2" in invigil("audit", "explain", f"c-{T0 + 200}", tmp_path).stdout
-    done = invigil("audit", "explain", "nobody", tmp_path)
+    assert "Exam e1: pass." in invigil("explain", "e1", tmp_path).stdout
+    assert "e2" in invigil("explain", f"c-{T0 + 200}", tmp_path).stdout
+    done = invigil("explain", "nobody", tmp_path)
     assert (1, "") == (done.returncode, done.stdout)
     assert "Nothing is known of nobody" in done.stderr
 
@@ -233,6 +232,6 @@ def test_page(tmp_path: Path) -> None:
     logs(tmp_path)
     page = tmp_path / "report.html"
 
-    invigil("audit", tmp_path, "--html", page)
+    invigil(tmp_path, "--html", page)
 
     assert "Proven" in page.read_text(encoding="utf-8")

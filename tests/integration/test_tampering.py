@@ -16,12 +16,18 @@ from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Path]:
-    """The data folder of a system that has done some of everything, and has ended."""
+def ended(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
+    """A system that has done some of everything, and has ended."""
     with running(tmp_path_factory.mktemp("stack"), redis_url=redis_url) as stack:
         work(stack)
         stack.stop()
-        yield stack.settings.data
+        yield stack
+
+
+@pytest.fixture
+def data(ended: Stack) -> Path:
+    """Its data folder."""
+    return ended.settings.data
 
 
 def work(stack: Stack) -> None:
@@ -52,6 +58,15 @@ def report(stack_data: Path) -> tuple[int, dict[str, dict[str, object]]]:
 def test_untouched(data: Path) -> None:
     """Where nothing was done, all is proven, though processes were killed."""
     assert (0, {}) == report(data)
+
+
+def test_standard_output(ended: Stack) -> None:
+    """What all parts printed, as a container runtime ships it, proves as much as the files."""
+    code, found = audit("--against", ended.settings.data, "-", stdin=ended.output.read_bytes())
+
+    assert (0, {}) == (code, found["violations"])
+    assert found["files compared"] == 12
+    assert found["processes"] > 10
 
 
 @pytest.mark.parametrize("name", list(CRIMES))

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
+from ops.audit import anchors
+from ops.chain import Head
 from tasks.digest import NAMED, Digest, make_digest, summary, write_mail
 
 #: 2025-11-22 14:30:00 UTC, in seconds.
@@ -149,3 +152,19 @@ def test_unknown_status_is_ignored() -> None:
 
     assert summary(made) == "0 started, 0 passed, 0 failed, 0 absent"
     assert "math-7" not in body(made, "plain")
+
+
+def test_heads_of_the_log(tmp_path: Path) -> None:
+    """A mail carries where each process' log stands; the audit reads it from the mailbox."""
+    heads = [
+        Head(chain=f"{n:016x}", seq=n + 1, head=f"{n:032x}", part="worker-exam", pid=4711)
+        for n in range(30)
+    ]
+    made = digest(named=[("pass", "x" * 64)] * 3)
+    written = write_mail(made, sender="a@b.test", receiver="c@d.test", heads=heads)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/mail").write_bytes(written.as_bytes())
+
+    assert heads == anchors.read(tmp_path)
+    assert str(heads[7]) in str(written.get_body(("html",)))
+    assert [] == list(anchors.heads_in(body(made, "plain")))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from redis import Redis
 
@@ -14,45 +15,57 @@ from ops import keys
 from ops.lag import has_unread
 from tasks.world import note_damage
 
-#: Exams asked about in one round trip.
-CHUNK = 500
+#: Exams asked about in one round trip; each of them may need its file read.
+CHUNK = 100
 #: Milliseconds after its deadline for which an exam may still have its expiry on the way.
 OVERDUE_MS = 60_000
+#: Milliseconds by which reading may be behind the clock and still count as current.
+CURRENT_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What Redis said at the beginning of a sweep: its clock, and whether anything is under way."""
+    """
+    What Redis said before a chunk.
+
+    Attributes:
+        now_ms: Its clock.
+        is_idle: Whether nothing is unread, in hand or pending.
+        is_current: Whether all that came in a second ago has been read.
+    """
 
     now_ms: int
     is_idle: bool
+    is_current: bool
 
     def has_lost(self, exam: Exam) -> bool:
         """
         Whether an exam that is not among the deadlines should be.
 
-        One whose deadline has just passed is not there because its expiry is on the way.
+        One whose deadline has passed is not there because its expiry is on the way: for a while, or
+        as long as reading is behind. Behind a backlog lie its expiry and those of all others; to
+        fire them again, sweep by sweep, would make the backlog grow for ever.
         """
         standing = exam.standing
         overdue_ms = self.now_ms - standing.deadline_ms
-        is_open = standing.status is Status.STARTED
-        return is_open and (overdue_ms < 0 or overdue_ms > OVERDUE_MS or self.is_idle)
+        is_lost = overdue_ms < 0 or self.is_idle or (self.is_current and overdue_ms > OVERDUE_MS)
+        return standing.status is Status.STARTED and is_lost
 
 
-def sweep(redis: Redis, store: Store) -> Iterator[Exam]:
+def sweep(redis: Redis, store: Store) -> Iterator[list[Exam]]:
     """
-    Set the missing deadlines, and yield the exams that got theirs back.
+    Set the missing deadlines; yield, chunk by chunk, the exams that got theirs back.
 
     Goes through the store's list of open exams, and reads only the files of those that Redis has
-    no deadline for.
+    no deadline for. That may still be thousands, and the caller has a lease to renew meanwhile.
     """
-    moment = look(redis)
     names = store.open_exams()
     while chunk := list(islice(names, CHUNK)):
+        moment = look(redis)
         scores = redis.zmscore(keys.DEADLINES, chunk)
-        for pk, score in zip(chunk, scores, strict=True):
-            if score is None and (exam := restore(redis, store, pk, moment=moment)):
-                yield exam
+        missing = [pk for pk, score in zip(chunk, scores, strict=True) if score is None]
+        found = (restore(redis, store, pk, moment=moment) for pk in missing)
+        yield [exam for exam in found if exam]
 
 
 def look(redis: Redis) -> Moment:
@@ -62,9 +75,21 @@ def look(redis: Redis) -> Moment:
         pipeline.xinfo_groups(keys.COMMANDS)
         pipeline.exists(keys.IN_HAND)
         pipeline.xpending(keys.COMMANDS, keys.GROUP)
-        (seconds, microseconds), groups, in_hand, pending = pipeline.execute()
+        pipeline.xinfo_stream(keys.COMMANDS)
+        (seconds, microseconds), groups, in_hand, pending, stream = pipeline.execute()
+    now_ms = seconds * 1000 + microseconds // 1000
     is_idle = not (has_unread(groups) or in_hand or pending["pending"])
-    return Moment(now_ms=seconds * 1000 + microseconds // 1000, is_idle=is_idle)
+    read = _last_read(groups)
+    is_current = (
+        read == stream["last-generated-id"] or now_ms - int(read.split(b"-")[0]) <= CURRENT_MS
+    )
+    return Moment(now_ms=now_ms, is_idle=is_idle, is_current=is_current)
+
+
+def _last_read(groups: list[dict[str, Any]]) -> bytes:
+    """Return the id of the last entry that the dispatcher has read."""
+    own = [group for group in groups if group["name"] == keys.GROUP.encode()]
+    return bytes(own[0]["last-delivered-id"]) if own else b"0-0"
 
 
 def restore(redis: Redis, store: Store, pk: str, *, moment: Moment) -> Exam | None:

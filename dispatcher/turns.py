@@ -1,7 +1,7 @@
 """Turns: what the active dispatcher does, turn by turn."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
 import redis.exceptions
@@ -16,6 +16,7 @@ from dispatcher.report import Fullness, Read, dispatched
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
+from filestore.exam import Exam
 from filestore.store import Store
 from ingest.commands import Echo, decode, given_trace
 from ingest.faults import InvalidCommand
@@ -71,6 +72,7 @@ class Dispatcher:
         )
         self._claim_at = 0.0
         self._sweep_at = 0.0
+        self._sweeping: Iterator[list[Exam]] | None = None
         self._fullness = Fullness()
 
     def serve(self) -> None:
@@ -85,7 +87,7 @@ class Dispatcher:
         """
         self._stream.ensure_group()
         self.recover()
-        self._sweep_at = 0.0
+        self._sweep_at, self._sweeping = 0.0, None
         while not self._stop.is_set():
             self.turn()
             self._on_turn()
@@ -110,11 +112,9 @@ class Dispatcher:
         if monotonic() >= self._claim_at:
             self._claim_at = monotonic() + CLAIM_EVERY_S
             self.look_after()
-        if monotonic() >= self._sweep_at:
-            self._sweep_at = monotonic() + SWEEP_EVERY_S
-            self.clean_up()
+        self.clean_up()
         self._rebuilder.turn()
-        if not (entries or self._rebuilder.is_busy):
+        if not (entries or self._rebuilder.is_busy or self._sweeping):
             self._stream.wait(min(next_in_ms, WAIT_MS))
 
     def look_after(self) -> None:
@@ -126,15 +126,28 @@ class Dispatcher:
         self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)
 
     def clean_up(self) -> None:
-        """Give open exams a lost deadline back, and trim the stream."""
+        """Every half minute, a little each turn: give open exams a lost deadline back, and trim."""
+        if self._sweeping is None:
+            if monotonic() < self._sweep_at:
+                return
+            self._sweep_at = monotonic() + SWEEP_EVERY_S
+            self._sweeping = sweep(self._redis, self._store)
         try:
-            for exam in sweep(self._redis, self._store):
-                deadline_ms = exam.standing.deadline_ms
-                log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
+            restored = next(self._sweeping, None)
         except OSError as error:  # the disk is away: the stream goes on without it
             outage.DISK.went_on(error)
+            restored = None
         else:
             outage.DISK.ended()
+        for exam in restored or ():
+            deadline_ms = exam.standing.deadline_ms
+            log.warning(Event.DEADLINE_RESTORED, pk=exam.pk, deadline_ms=deadline_ms)
+        if restored is None:
+            self._sweeping = None
+            self.trim()
+
+    def trim(self) -> None:
+        """Shorten the stream, as far as everyone is done with it."""
         removed = self._stream.trim(retention_s=self._settings.stream_retention)
         if removed:
             log.info(Event.TRIMMED, removed=removed)

@@ -392,7 +392,7 @@ def test_times_leave_with_their_entries(desks: Desks, client: Client, server: Se
 
     desks.push("exam.start", pk="b")
     desks.dispatch()
-    desks.dispatcher.clean_up()
+    desks.dispatcher.trim()
 
     assert client.xlen(keys.COMMANDS) < 300
     left = {entry for entry, _ in client.xrange(keys.COMMANDS)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.audit.line import entry_ms
+from ops.audit.line import entry_id, entry_ms
 
 #: What was seen of a command.
 ACCEPTED, DISPATCHED, DONE, WAITING, PRINTED = 1, 2, 4, 8, 16
@@ -17,7 +17,7 @@ class Record:
 
     type: str
     at_ms: int
-    value: int | float | str | None
+    value: int | str | None
     verdict: str
     reason: str | None
     command: str | None
@@ -25,8 +25,12 @@ class Record:
 
     def ingress(self, entry: str) -> tuple[int, int, int]:
         """Order of arrival."""
-        ms, _, seq = entry.partition("-")
-        return self.at_ms, int(ms), int(seq)
+        return self.at_ms, *entry_id(entry)
+
+    @property
+    def deadline_ms(self) -> int:
+        """The last millisecond in time, of a start; one without its seconds leaves none."""
+        return self.at_ms + (self.value if isinstance(self.value, int) else 0) * 1000
 
 
 @dataclass(slots=True)
@@ -90,8 +94,7 @@ def outcome(records: dict[str, Record]) -> Outcome | None:
     if not starts:
         return None
     _, start = min(starts)
-    opened = records[start]
-    deadline_ms = opened.at_ms + int(opened.value or 0) * 1000
+    deadline_ms = records[start].deadline_ms
     results, expiries = [], []
     for entry, record in records.items():
         if record.type == FINISH and record.at_ms <= deadline_ms:
@@ -139,10 +142,9 @@ def _is_plain(records: dict[str, Record]) -> bool:
     start, end = (first, second) if first.type == START else (second, first)
     if start.type != START or not start.verdict == end.verdict == "applied":
         return False
-    deadline_ms = start.at_ms + int(start.value or 0) * 1000
     if end.type == FINISH:
-        return end.at_ms <= deadline_ms
-    return end.type == EXPIRE and end.value == deadline_ms < end.at_ms
+        return end.at_ms <= start.deadline_ms
+    return end.type == EXPIRE and end.value == start.deadline_ms < end.at_ms
 
 
 def _expiries(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:

@@ -56,7 +56,7 @@ class Integrity:
                 self.expect(head, where=chain.at, is_end=True)
         if line.event == "log_removed" and isinstance(line.chains, dict):
             for name, last in line.chains.items():
-                if isinstance(last, list) and len(last) == 2:
+                if isinstance(last, list) and [type(one) for one in last] == [int, str]:
                     self._removed[name] = max(self._removed.get(name, (0, "")), tuple(last))
             self._findings.noted("removed", f"{line.file}, says {chain.at}")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ops.audit.exams import (
     ACCEPTED,
+    BURIED,
     DISPATCHED,
     DONE,
     EXPIRE,
@@ -67,6 +68,7 @@ class Ledger:
             grace_ms: For how long something may be under way.
         """
         for pk, exam in self._exams.items():
+            self._find_burials(exam)
             self._judge(pk, exam)
             self._judge_open(pk, exam, end_ms=end_ms, grace_ms=grace_ms)
         for entry, seen in self._others.items():
@@ -142,7 +144,7 @@ class Ledger:
         )
         if name != START and line.event in ("applied", "corrected"):
             exam.is_decided = True
-        elif START not in exam.types.values() and name != START:
+        elif line.event != "applied" and outcome(exam.records) is None:
             exam.is_decided = True  # long before, or its start is missing: `broken` tells
 
     def _waiting(self, line: Line) -> None:
@@ -154,7 +156,7 @@ class Ledger:
         self._tasks.done(line.entry or "")
         if line.pk:
             exam = self._exam(line.pk)
-            exam.see(line.entry or "", DONE, line.type)
+            exam.see(line.entry or "", DONE | BURIED, line.type)
             exam.is_decided = exam.is_decided or not exam.records
             if exam.is_complete:
                 self._park(line.pk, exam)
@@ -206,6 +208,12 @@ class Ledger:
         """Put a complete exam aside: it is judged when no more lines about it can be near."""
         self._done.put(pk, exam)
         del self._exams[pk]
+
+    def _find_burials(self, exam: Exam) -> None:
+        """Look for what the dispatcher has buried: its line names the entry alone."""
+        for entry, seen in exam.commands.items():
+            if not seen & DONE and self._others_done.pop(entry):
+                exam.see(entry, DONE | BURIED, None)
 
     def _judge(self, pk: str, exam: Exam) -> None:
         for rule, text in broken(pk, exam):

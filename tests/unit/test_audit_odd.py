@@ -1,10 +1,11 @@
 """Odd values in lines that are chained as they should be: an audit goes on, whatever it reads."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.invigil import invigil
+from support.invigil import audit, invigil
 from support.log_maker import T0, LogMaker
 
 VALUES = ["x", None, float("nan"), float("inf"), 10**30, -(10**400), True, [1], "1" * 5000, 0.5]
@@ -57,3 +58,16 @@ def test_page_after_a_night(late_ms: int, tmp_path: Path) -> None:
     done = invigil("audit", tmp_path, "--html", tmp_path / "page.html")
 
     assert done.returncode == 0
+
+
+def test_what_only_has_the_name_of_a_log(tmp_path: Path) -> None:
+    """A folder and a pipe are no logs, nor does what lies in the register hold an audit up."""
+    log = LogMaker(tmp_path / "a.jsonl")
+    log.close()
+    (tmp_path / "folder.jsonl").mkdir()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / ".heads/folder").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".heads/pipe")
+    (tmp_path / ".heads/number").write_text(f"{'1' * 5000} x 5 x")
+
+    assert 0 == audit(tmp_path, timeout=30)[0]

@@ -38,6 +38,7 @@ class Chain:
         held: Lines that came before their turn.
         watched: Lines whose hash somebody noted, and who.
         before: Number and hash of the line before the first, where that is not the beginning.
+        closed: Number of the first line that says it is the last one.
     """
 
     part: str
@@ -52,6 +53,7 @@ class Chain:
     watched: dict[int, tuple[str, str]]
     before: tuple[int, str] | None = None
     gap: tuple[int, int] | None = None
+    closed: int | None = None
     is_broken: bool = False
     is_noted: bool = False
     is_ended: bool = False

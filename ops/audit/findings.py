@@ -42,6 +42,7 @@ NOTES = {
     "under way": "a command, exam or task that had not ended when the log did",
     "removed": "a file that was removed because there were too many; what it ended with is known",
     "running": "a process that was still writing",
+    "one more": "a last line that nobody noted: its process was killed just then, or it was added",
 }
 
 

@@ -54,6 +54,8 @@ class Integrity:
         for one in line.ended if isinstance(line.ended, list) else []:
             if head := head_of(one):
                 self.expect(head, where=chain.at, is_end=True)
+        if line.event == "log_closed" and chain.closed is None:
+            chain.closed = line.seq
         if line.event == "log_removed" and isinstance(line.chains, dict):
             for name, last in line.chains.items():
                 if isinstance(last, list) and [type(one) for one in last] == [int, str]:
@@ -74,7 +76,10 @@ class Integrity:
         for name, noted in self._noted.items():
             self._judge_noted(name, noted)
         for chain in self.chains.values():
-            if chain.line.event == "log_closed" or chain.is_ended:
+            if chain.closed is not None and chain.closed < chain.seq:
+                text = f"{chain.at}: {chain.name} had closed its log with line {chain.closed}"
+                self._broken(chain, "lines added", text)
+            if chain.closed is not None or chain.is_ended:
                 continue
             where = f"{chain.name}: its last line is {chain.at} ({chain.line.ts})"
             if may_run or chain.is_noted:
@@ -215,6 +220,8 @@ class Integrity:
         ):
             text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
             self._broken(chain, "line altered", text)
-        elif more > 1 and last.is_end:  # a killed process may have written one that it never noted
+        elif more == 1 and last.is_end:  # a killed process may have written what it never noted
+            self._findings.noted("one more", f"{chain.at}, which {last.where} does not know of")
+        elif more > 1 and last.is_end:
             text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
             self._broken(chain, "lines added", text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filestore.document import Damaged
 from filestore.exam import Exam as Kept
-from filestore.fact import Fact, Type
+from filestore.fact import LAST_MS, Fact, Type
 from filestore.store import Store
 from ops.audit.exams import Exam, Record, outcome
 from ops.audit.findings import Findings
@@ -67,27 +67,31 @@ class Files:
         for pk, records in self._ahead.items():
             for entry, (at_ms, text) in records.items():
                 is_new = since_ms < at_ms < until_ms
-                self._ahead_of_log("record differs", f"{pk}: {entry} {text}", is_new=is_new)
+                self._ahead_of_log(
+                    "record differs", f"{pk}: {entry} {text}", at_ms=at_ms, is_new=is_new
+                )
         seen = set(self._seen)
         for path in self.root.glob("[0-9a-f][0-9a-f]/*.json"):
             if _short(path.stem) not in seen:
                 text = printable(f"{path.stem}: {path}")
-                is_new = since_ms < self._began_ms(path) < until_ms
-                self._ahead_of_log("not in the log", text, is_new=is_new)
+                first_ms, last_ms = self._moments(path)
+                is_new = since_ms < first_ms < until_ms
+                self._ahead_of_log("not in the log", text, at_ms=last_ms, is_new=is_new)
 
-    def _ahead_of_log(self, rule: str, text: str, *, is_new: bool) -> None:
+    def _ahead_of_log(self, rule: str, text: str, *, at_ms: int, is_new: bool) -> None:
         if is_new:
             self.findings.noted("under way", f"{text}, only in the file yet")
         else:
-            self.findings.violated(rule, f"{text}, only in the file")
+            self.findings.lacking(rule, f"{text}, only in the file", at_ms=at_ms)
 
-    def _began_ms(self, path: Path) -> int:
-        """When the first of an exam's commands came in; 0 where its file does not tell."""
+    def _moments(self, path: Path) -> tuple[int, int]:
+        """When the first and last of an exam's commands came in, if its file tells."""
         try:
             kept = self._store.load(path.stem) if self._store.path(path.stem) == path else None
         except (OSError, ValueError):
-            return 0
-        return min(_came_ms(record.fact) for record in kept.history) if kept else 0
+            kept = None
+        moments = [_came_ms(record.fact) for record in kept.history] if kept else [0, LAST_MS]
+        return min(moments), max(moments)
 
     def _explain(self, pk: str, exam: Exam) -> None:
         """Strike off what the file was ahead with and the log has told by now."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 
-from ops.audit.chains import Came, Chain, Noted, head_of
+from ops.audit.chains import Came, Chain, Noted, head_of, removed_ms
 from ops.audit.findings import Findings
 from ops.audit.line import Line
 from ops.chain import NOTHING, Head
@@ -60,6 +60,7 @@ class Integrity:
             for name, last in line.chains.items():
                 if isinstance(last, list) and [type(one) for one in last] == [int, str]:
                     self._removed[name] = max(self._removed.get(name, (0, "")), tuple(last))
+            self._findings.removed_ms = max(self._findings.removed_ms, removed_ms(line))
             self._findings.noted("removed", f"{line.file}, says {chain.at}")
 
     def end(self, *, may_run: bool) -> None:

@@ -26,6 +26,8 @@ from ops.audit.tasks import Tasks
 RECENT_EXAMS = 1 << 14
 #: Milliseconds for which a result may wait for its exam's start, and a little more.
 ORPHAN_MS = 360_000
+#: How many exams without a start are kept until it is known which files were removed.
+MOST_UNOPENED = 100_000
 VERDICTS = ("applied", "duplicate", "refused", "corrected")
 
 #: Called with each exam when it is forgotten: the last chance to look at it.
@@ -41,6 +43,7 @@ class Ledger:
         self._exams: dict[str, Exam] = {}
         self._done = Recent(least=RECENT_EXAMS, forget=self._judge)
         self._on_exam = on_exam
+        self._unopened: list[tuple[str, int]] = []
         self._others: dict[str, int] = {}
         self._others_done: Recent[int] = Recent()
         self._tasks = Tasks(findings)
@@ -76,6 +79,8 @@ class Ledger:
                 self._undecided("", entry, seen, end_ms=end_ms, grace_ms=grace_ms)
         self._done.clear()
         self._tasks.end()
+        for text, at_ms in self._unopened:
+            self._findings.lacking("without start", text, at_ms=at_ms)
 
     def _exam(self, pk: str) -> Exam:
         exam = self._exams.get(pk)
@@ -217,7 +222,11 @@ class Ledger:
 
     def _judge(self, pk: str, exam: Exam) -> None:
         for rule, text in broken(pk, exam):
-            self._findings.violated(rule, text)
+            if rule == "without start" and len(self._unopened) < MOST_UNOPENED:
+                starts = (entry_ms(entry) for entry, name in exam.types.items() if name == START)
+                self._unopened.append((text, min(starts, default=0)))
+            else:
+                self._findings.violated(rule, text)
         if self._on_exam:
             self._on_exam(pk, exam)
 
@@ -244,6 +253,6 @@ class Ledger:
         if end_ms - entry_ms(entry) <= grace_ms:
             self._findings.noted("under way", text)
             return
-        self._findings.violated("never decided", text)
-        if task_id:
+        self._findings.lacking("never decided", text, at_ms=entry_ms(entry))
+        if task_id and entry_ms(entry) >= self._findings.removed_ms:
             self._findings.violated("task never ended", f"task {task_id}: {text}")

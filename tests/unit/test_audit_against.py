@@ -10,6 +10,7 @@ from support.log_maker import T0, LogMaker
 from filestore.exam import transition
 from filestore.fact import Fact, Type
 from filestore.store import Store
+from ops.logfile import remove_oldest
 
 NOW = T0 + 50_000
 
@@ -82,3 +83,31 @@ def test_foreign_files(tmp_path: Path) -> None:
     code, report = audit("--against", tmp_path, tmp_path)
 
     assert (1, 2) == (code, report["violations"]["not in the log"]["count"])
+
+
+def test_removed_file(tmp_path: Path) -> None:
+    """What only a removed file could prove is noted; what came in after it must be there."""
+    path = tmp_path / "logs/worker-exam.jsonl"
+    gateway = LogMaker(path.with_name("gateway.jsonl"), part="gateway")
+    worker = LogMaker(path)
+    ids = {"command_id": "c", "type": "exam.start"}
+    gateway.write(T0, "accepted", pk="b", entry=f"{T0}-0", **ids)
+    for pk in "abc":
+        worker.exam(pk)
+    worker.result("b", T0 + 50)
+    worker.result("c", T0 + 50)
+    path.rename(path.with_name("worker-exam.20261124T060010000000Z.jsonl"))
+    worker.expiry("a", T0 + 120_000)
+    for name, chains in remove_oldest(path, keep=0):
+        worker.write(T0 + 130_000, "log_removed", file=name, chains=chains)
+    worker.close()
+    for pk in "abc":
+        save(tmp_path, pk, start_ms=T0, end_ms=None if pk == "a" else T0 + 50)
+    gateway.write(T0 + 20_000, "accepted", pk="d", entry=f"{T0 + 20_000}-0", **ids)
+    gateway.close()
+
+    _, report = audit("--against", tmp_path, tmp_path)
+
+    assert {"never decided", "record differs"} == set(report["violations"])
+    assert 1 == report["violations"]["never decided"]["count"]
+    assert 3 == report["notes"]["before the log"]["count"]

@@ -225,6 +225,18 @@ def test_oldest_files_go_first(tmp_path: Path) -> None:
     assert {"0000000000000001": (9, digest(line.replace(b"3", b"1")))} == dict(removed[1][1])
 
 
+def test_removed_twice(tmp_path: Path) -> None:
+    """What a removed file was told to end with is told again when that line is removed, too."""
+    path = tmp_path / "worker.jsonl"
+    tail = b'"chain": "00000000000000ab", "seq": 9, "prev": "%032d"}\n' % 0
+    told = b'{"event": "log_removed", "chains": {"rare": [7, "h"], "00000000000000ab": [1, "h"]}, '
+    path.with_name("worker.20261121T000000000000Z.jsonl").write_bytes(told + tail)
+
+    [(_, last)] = remove_oldest(path, keep=0)
+
+    assert (7, 9) == (last["rare"][0], last["00000000000000ab"][0])
+
+
 def test_file_that_was_moved_away(tmp_path: Path) -> None:
     """Where somebody else moves the file, the next line makes a new one."""
     path = tmp_path / "worker.jsonl"

@@ -19,6 +19,8 @@ MOST_ENDED = 100
 
 #: The end of each line of ours, as `Chain.position` and the renderer make it.
 TAIL = re.compile(rb'"chain": "([0-9a-f]{16})", "seq": (\d{1,18}), "prev": "([0-9a-f]{32})"}\s*\Z')
+#: What stands in a file of the register.
+_REGISTERED = re.compile(r"(\d{20}) ([0-9a-f]{32}) (\d{1,10}) (\S{1,64})\n", re.ASCII)
 
 
 def digest(line: bytes) -> str:
@@ -115,7 +117,7 @@ class Register:
 
     @contextlib.contextmanager
     def ended(self) -> Iterator[list[Head]]:
-        """Yield the chains that have ended; forget them when the body has accounted for them."""
+        """Yield the chains that have ended, and forget those which the body leaves in the list."""
         with contextlib.ExitStack() as stack:
             dead: list[tuple[Path, Head]] = []
             for path in self._paths():
@@ -123,9 +125,11 @@ class Register:
                     break
                 if head := _lock(path, stack):
                     dead.append((path, head))
-            yield [head for _, head in dead if head.seq]
-            for path, _ in dead:
-                path.unlink(missing_ok=True)
+            accounted = [head for _, head in dead if head.seq]
+            yield accounted
+            for path, head in dead:
+                if head in accounted or not head.seq:
+                    path.unlink(missing_ok=True)
 
     def heads(self) -> list[Head]:
         """Read the heads of all chains not yet accounted for, dead or alive."""
@@ -159,7 +163,7 @@ def _is_locked(path: Path, stack: contextlib.ExitStack) -> bool:
 def _lock(path: Path, stack: contextlib.ExitStack) -> Head | None:
     """Take the lock of a register file; None when its process lives, or it is none of ours."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # may be a pipe
         stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -169,7 +173,10 @@ def _lock(path: Path, stack: contextlib.ExitStack) -> Head | None:
 
 def _read(path: Path) -> Head | None:
     try:
-        seq, head, pid, part = path.read_text().split()
-        return Head(chain=path.name, seq=int(seq), head=head, part=part, pid=int(pid))
+        match = _REGISTERED.fullmatch(path.read_text()) if path.is_file() else None
     except (OSError, ValueError):
         return None
+    if match is None:
+        return None
+    seq, head, pid, part = match.groups()
+    return Head(chain=path.name, seq=int(seq), head=head, part=part, pid=int(pid))

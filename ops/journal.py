@@ -58,6 +58,7 @@ class Journal(logging.Handler):
         self._keep = keep
         self._register = Register(file.path.parent / HEADS)
         self._chain: Chain | None = None
+        self._is_lost = False
         _here.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -78,12 +79,15 @@ class Journal(logging.Handler):
         self._register.leave()
 
     def shut(self) -> None:
-        """Write the last line, which accounts for the chains that have ended by now."""
+        """
+        Write the last line, which accounts for the chains that have ended by now.
+
+        A thread that outlives this begins a chain of its own: nothing may follow a last line.
+        """
         if self._chain is None:
             return
-        with self._register.ended() as ended:
-            log.info(Event.LOG_CLOSED, ended=[head.shown() for head in ended])
-        self._register.leave()
+        self._account(Event.LOG_CLOSED)
+        self.forget()
 
     def close(self) -> None:
         """Close the files."""
@@ -95,14 +99,15 @@ class Journal(logging.Handler):
     def _open(self) -> Chain:
         self._chain = Chain()
         self._register.begin(self._chain, part=self._part)
-        with self._register.ended() as ended:
-            log.info(
-                Event.LOG_OPENED,
-                file=self._file.path.name,
-                after=self._file.before(),
-                ended=[head.shown() for head in ended],
-            )
+        self._account(Event.LOG_OPENED, file=self._file.path.name, after=self._file.before())
         return self._chain
+
+    def _account(self, event: Event, **keys: str | None) -> None:
+        """Write a line that accounts for ended chains; a line that is lost accounts for none."""
+        with self._register.ended() as ended:
+            log.info(event, **keys, ended=[head.shown() for head in ended])
+            if self._is_lost:
+                ended.clear()
 
     def _turn(self) -> None:
         """Go on in a new file when this one is full, and remove the oldest in the background."""
@@ -127,7 +132,9 @@ class Journal(logging.Handler):
             self._file.write(line)
         except OSError as error:
             outage.LOG.went_on(error)  # its line comes here too, and is lost as well
+            self._is_lost = True
         else:
+            self._is_lost = False
             self._register.note(chain)
             outage.LOG.ended()
 

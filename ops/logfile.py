@@ -1,9 +1,11 @@
 """Log file: whole lines at the end of a file that several processes share, and its rotation."""
 
+import contextlib
 import fcntl
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from ops.chain import ends
 LOOKS, LOOK_S = 100, 0.01
 #: Seconds between two looks at the file's name and size: whoever writes rarely looks each time.
 CHECK_S = 1.0
+#: Chains that are told of again, at most, when a file with a line about them is removed.
+MOST_TOLD = 10_000
 
 
 class LogFile:
@@ -131,7 +135,9 @@ def remove_oldest(path: Path, *, keep: int) -> list[tuple[str, Mapping[str, tupl
     Remove the oldest of a part's full files until *keep* are left.
 
     Returns:
-        For each its name, and the last line of each chain in it: number and hash.
+        For each its name, and the last line of each chain in it: number and hash. Also of those
+        chains that a line in it tells of in the same way: this would else be forgotten with it,
+        and who writes rarely may have no other line left.
 
     Raises:
         OSError: One could not be read or removed.
@@ -140,12 +146,26 @@ def remove_oldest(path: Path, *, keep: int) -> list[tuple[str, Mapping[str, tupl
     for old in older_files(path)[: -keep or None]:
         try:
             with old.open("rb") as file:
-                last = ends(file)
+                last = _ends_in(file)
             old.unlink()
         except FileNotFoundError:  # another process was faster
             continue
         removed.append((old.name, last))
     return removed
+
+
+def _ends_in(lines: Iterable[bytes]) -> Mapping[str, tuple[int, str]]:
+    told: dict[str, tuple[int, str]] = {}
+
+    def look(line: bytes) -> bytes:
+        if b'"event": "log_removed"' in line:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                chains = json.loads(line)["chains"].items()
+                told.update({name: (int(seq), str(head)) for name, (seq, head) in chains})
+        return line
+
+    own = ends(map(look, lines))
+    return dict(list(told.items())[-MOST_TOLD:]) | dict(own)
 
 
 def _open(path: Path) -> int:

@@ -1,10 +1,15 @@
 """Chains: a process' lines as an audit follows them, and what others noted of them."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from ops.audit.line import Line
+from ops.audit.line import Line, moment_ms
 from ops.chain import Head
+
+#: The time in the name of a full file, and milliseconds for which lines may still follow in it.
+_STAMP = re.compile(r"\.(\d{8}T\d{6})\d*Z\.jsonl\Z", re.ASCII)
+LAG_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Chain:
         held: Lines that came before their turn.
         watched: Lines whose hash somebody noted, and who.
         before: Number and hash of the line before the first, where that is not the beginning.
+        closed: Number of the first line that says it is the last one.
     """
 
     part: str
@@ -52,6 +58,7 @@ class Chain:
     watched: dict[int, tuple[str, str]]
     before: tuple[int, str] | None = None
     gap: tuple[int, int] | None = None
+    closed: int | None = None
     is_broken: bool = False
     is_noted: bool = False
     is_ended: bool = False
@@ -80,6 +87,14 @@ class Noted:
     head: Head
     where: str
     is_end: bool
+
+
+def removed_ms(line: Line) -> int:
+    """Tell when the last lines of a file were written that a line says was removed."""
+    stamp = _STAMP.search(line.file or "")
+    full_ms = moment_ms(f"{stamp[1]}Z") if stamp else None
+    said_ms = moment_ms(line.ts)
+    return 0 if full_ms is None or said_ms is None else min(full_ms + LAG_MS, said_ms)
 
 
 def head_of(one: Any) -> Head | None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ops.audit.against import Files
 from ops.audit.audit import Audit
 from ops.audit.findings import Findings
 from ops.audit.ledger import OnExam
+from ops.audit.line import moment_ms
 from ops.audit.opening import opened
 from ops.audit.paths import Unreadable, find
 from ops.chain import Head
@@ -144,7 +146,8 @@ def _check(
         raise Unreadable(f"{', '.join(names)}: no line of a log of ours")
     audit.end(may_run=running, grace_ms=round(grace * 1000))
     for one in files:
-        one.end()
+        end_ms, grace_ms = moment_ms(audit.last_ts) or 0, grace * 1000
+        one.end(since_ms=round(end_ms - grace_ms), until_ms=inf if running else end_ms + grace_ms)
     made = report.make(audit, sizes, compared=files[0].compared if files else None)
     if html:
         html.write_text(page.render(paged.make(audit, sizes)), encoding="utf-8")

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.audit.line import entry_ms
+from ops.audit.line import entry_id, entry_ms
 
 #: What was seen of a command.
-ACCEPTED, DISPATCHED, DONE, WAITING, PRINTED = 1, 2, 4, 8, 16
+ACCEPTED, DISPATCHED, DONE, WAITING, PRINTED, BURIED = 1, 2, 4, 8, 16, 32
 START, FINISH, EXPIRE = "exam.start", "exam.finish", "exam.expire"
 STARTED, ABSENT = "started", "absent"
 
@@ -17,7 +17,7 @@ class Record:
 
     type: str
     at_ms: int
-    value: int | float | str | None
+    value: int | str | None
     verdict: str
     reason: str | None
     command: str | None
@@ -25,8 +25,12 @@ class Record:
 
     def ingress(self, entry: str) -> tuple[int, int, int]:
         """Order of arrival."""
-        ms, _, seq = entry.partition("-")
-        return self.at_ms, int(ms), int(seq)
+        return self.at_ms, *entry_id(entry)
+
+    @property
+    def deadline_ms(self) -> int:
+        """The last millisecond in time, of a start; one without its seconds leaves none."""
+        return self.at_ms + (self.value if isinstance(self.value, int) else 0) * 1000
 
 
 @dataclass(slots=True)
@@ -79,7 +83,7 @@ class Outcome:
 
 def outcome(records: dict[str, Record]) -> Outcome | None:
     """
-    Work out where the records leave an exam; None without a start.
+    Work out where the records leave an exam; None without the start that opened it.
 
     The earliest start opens it. The earliest result up to the deadline's millisecond decides it.
     An expiry of this very deadline that came after it makes it absent if there is no such result.
@@ -90,8 +94,9 @@ def outcome(records: dict[str, Record]) -> Outcome | None:
     if not starts:
         return None
     _, start = min(starts)
-    opened = records[start]
-    deadline_ms = opened.at_ms + int(opened.value or 0) * 1000
+    if records[start].verdict in ("refused", "duplicate"):
+        return None  # another one had opened it, long before
+    deadline_ms = records[start].deadline_ms
     results, expiries = [], []
     for entry, record in records.items():
         if record.type == FINISH and record.at_ms <= deadline_ms:
@@ -116,6 +121,9 @@ def broken(pk: str, exam: Exam) -> Iterator[tuple[str, str]]:
         if any(record.verdict == "applied" for _, record in moves):
             yield "without start", f"{pk}: {', '.join(entry for entry, _ in moves)}"
         return
+    is_reopened = any(r.verdict == "corrected" and r.type == START for _, r in moves)
+    if is_reopened:
+        return  # by another deadline than the one that its commands were judged by before
     yield from _expiries(pk, exam, end)
     applied = [entry for entry, record in moves if record.verdict == "applied"]
     ends = [entry for entry in applied if exam.records[entry].type != START]
@@ -139,10 +147,9 @@ def _is_plain(records: dict[str, Record]) -> bool:
     start, end = (first, second) if first.type == START else (second, first)
     if start.type != START or not start.verdict == end.verdict == "applied":
         return False
-    deadline_ms = start.at_ms + int(start.value or 0) * 1000
     if end.type == FINISH:
-        return end.at_ms <= deadline_ms
-    return end.type == EXPIRE and end.value == deadline_ms < end.at_ms
+        return end.at_ms <= start.deadline_ms
+    return end.type == EXPIRE and end.value == start.deadline_ms < end.at_ms
 
 
 def _expiries(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:
@@ -161,7 +168,7 @@ def _expiries(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, str]]:
 
 def _shown(exam: Exam, end: Outcome) -> str:
     """Tell where the verdicts leave it: what its document showed last."""
-    if any(record.verdict == "corrected" for record in exam.records.values()):
+    if exam.is_rebuilt or any(one.verdict == "corrected" for one in exam.records.values()):
         return end.status  # a correction is worked out from all records, as here
     for record in exam.records.values():
         if record.verdict == "applied" and record.type == EXPIRE:
@@ -178,6 +185,8 @@ def _results_in_time(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, s
         return
     for entry, name in exam.types.items():
         record = exam.records.get(entry)
+        if record is None and exam.commands.get(entry, 0) & BURIED:
+            continue  # for people to decide, who were told
         at_ms = record.at_ms if record else entry_ms(entry)
         if name == FINISH and at_ms <= end.deadline_ms:
             left_ms = end.deadline_ms - at_ms

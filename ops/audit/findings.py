@@ -41,7 +41,9 @@ NOTES = {
     "confirmed again": "a line that came again after a crash: the command was on disk already",
     "under way": "a command, exam or task that had not ended when the log did",
     "removed": "a file that was removed because there were too many; what it ended with is known",
+    "before the log": "what nothing proves, as its lines may be in a file that was removed",
     "running": "a process that was still writing",
+    "one more": "a last line that nobody noted: its process was killed just then, or it was added",
 }
 
 
@@ -55,14 +57,27 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """All of them, by the names in `RULES` and `NOTES`."""
+    """
+    All of them, by the names in `RULES` and `NOTES`.
+
+    Attributes:
+        removed_ms: Lines from before that moment may be in files that were removed.
+    """
 
     violations: dict[str, Finding] = field(default_factory=dict)
     notes: dict[str, Finding] = field(default_factory=dict)
+    removed_ms: int = 0
 
     def violated(self, rule: str, example: str, *, times: int = 1) -> None:
         """Note that *rule* was broken."""
         _add(self.violations, rule, example, times)
+
+    def lacking(self, rule: str, example: str, *, at_ms: int) -> None:
+        """Note that a line is lacking, which breaks *rule* unless it may have been removed."""
+        if at_ms < self.removed_ms:
+            self.noted("before the log", example)
+        else:
+            self.violated(rule, example)
 
     def noted(self, name: str, example: str = "", *, times: int = 1) -> None:
         """Note what breaks nothing."""

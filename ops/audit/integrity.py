@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 
-from ops.audit.chains import Came, Chain, Noted, head_of
+from ops.audit.chains import Came, Chain, Noted, head_of, removed_ms
 from ops.audit.findings import Findings
 from ops.audit.line import Line
 from ops.chain import NOTHING, Head
@@ -54,10 +54,13 @@ class Integrity:
         for one in line.ended if isinstance(line.ended, list) else []:
             if head := head_of(one):
                 self.expect(head, where=chain.at, is_end=True)
+        if line.event == "log_closed" and chain.closed is None:
+            chain.closed = line.seq
         if line.event == "log_removed" and isinstance(line.chains, dict):
             for name, last in line.chains.items():
-                if isinstance(last, list) and len(last) == 2:
+                if isinstance(last, list) and [type(one) for one in last] == [int, str]:
                     self._removed[name] = max(self._removed.get(name, (0, "")), tuple(last))
+            self._findings.removed_ms = max(self._findings.removed_ms, removed_ms(line))
             self._findings.noted("removed", f"{line.file}, says {chain.at}")
 
     def end(self, *, may_run: bool) -> None:
@@ -74,7 +77,10 @@ class Integrity:
         for name, noted in self._noted.items():
             self._judge_noted(name, noted)
         for chain in self.chains.values():
-            if chain.line.event == "log_closed" or chain.is_ended:
+            if chain.closed is not None and chain.closed < chain.seq:
+                text = f"{chain.at}: {chain.name} had closed its log with line {chain.closed}"
+                self._broken(chain, "lines added", text)
+            if chain.closed is not None or chain.is_ended:
                 continue
             where = f"{chain.name}: its last line is {chain.at} ({chain.line.ts})"
             if may_run or chain.is_noted:
@@ -215,6 +221,8 @@ class Integrity:
         ):
             text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
             self._broken(chain, "line altered", text)
-        elif more > 1 and last.is_end:  # a killed process may have written one that it never noted
+        elif more == 1 and last.is_end:  # a killed process may have written what it never noted
+            self._findings.noted("one more", f"{chain.at}, which {last.where} does not know of")
+        elif more > 1 and last.is_end:
             text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
             self._broken(chain, "lines added", text)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ops.audit.exams import (
     ACCEPTED,
+    BURIED,
     DISPATCHED,
     DONE,
     EXPIRE,
@@ -25,6 +26,8 @@ from ops.audit.tasks import Tasks
 RECENT_EXAMS = 1 << 14
 #: Milliseconds for which a result may wait for its exam's start, and a little more.
 ORPHAN_MS = 360_000
+#: How many exams without a start are kept until it is known which files were removed.
+MOST_UNOPENED = 100_000
 VERDICTS = ("applied", "duplicate", "refused", "corrected")
 
 #: Called with each exam when it is forgotten: the last chance to look at it.
@@ -40,6 +43,7 @@ class Ledger:
         self._exams: dict[str, Exam] = {}
         self._done = Recent(least=RECENT_EXAMS, forget=self._judge)
         self._on_exam = on_exam
+        self._unopened: list[tuple[str, int]] = []
         self._others: dict[str, int] = {}
         self._others_done: Recent[int] = Recent()
         self._tasks = Tasks(findings)
@@ -67,6 +71,7 @@ class Ledger:
             grace_ms: For how long something may be under way.
         """
         for pk, exam in self._exams.items():
+            self._find_burials(exam)
             self._judge(pk, exam)
             self._judge_open(pk, exam, end_ms=end_ms, grace_ms=grace_ms)
         for entry, seen in self._others.items():
@@ -74,6 +79,8 @@ class Ledger:
                 self._undecided("", entry, seen, end_ms=end_ms, grace_ms=grace_ms)
         self._done.clear()
         self._tasks.end()
+        for text, at_ms in self._unopened:
+            self._findings.lacking("without start", text, at_ms=at_ms)
 
     def _exam(self, pk: str) -> Exam:
         exam = self._exams.get(pk)
@@ -142,7 +149,7 @@ class Ledger:
         )
         if name != START and line.event in ("applied", "corrected"):
             exam.is_decided = True
-        elif START not in exam.types.values() and name != START:
+        elif line.event != "applied" and outcome(exam.records) is None:
             exam.is_decided = True  # long before, or its start is missing: `broken` tells
 
     def _waiting(self, line: Line) -> None:
@@ -154,7 +161,7 @@ class Ledger:
         self._tasks.done(line.entry or "")
         if line.pk:
             exam = self._exam(line.pk)
-            exam.see(line.entry or "", DONE, line.type)
+            exam.see(line.entry or "", DONE | BURIED, line.type)
             exam.is_decided = exam.is_decided or not exam.records
             if exam.is_complete:
                 self._park(line.pk, exam)
@@ -207,9 +214,19 @@ class Ledger:
         self._done.put(pk, exam)
         del self._exams[pk]
 
+    def _find_burials(self, exam: Exam) -> None:
+        """Look for what the dispatcher has buried: its line names the entry alone."""
+        for entry, seen in exam.commands.items():
+            if not seen & DONE and self._others_done.pop(entry):
+                exam.see(entry, DONE | BURIED, None)
+
     def _judge(self, pk: str, exam: Exam) -> None:
         for rule, text in broken(pk, exam):
-            self._findings.violated(rule, text)
+            if rule == "without start" and len(self._unopened) < MOST_UNOPENED:
+                starts = (entry_ms(entry) for entry, name in exam.types.items() if name == START)
+                self._unopened.append((text, min(starts, default=0)))
+            else:
+                self._findings.violated(rule, text)
         if self._on_exam:
             self._on_exam(pk, exam)
 
@@ -236,6 +253,6 @@ class Ledger:
         if end_ms - entry_ms(entry) <= grace_ms:
             self._findings.noted("under way", text)
             return
-        self._findings.violated("never decided", text)
-        if task_id:
+        self._findings.lacking("never decided", text, at_ms=entry_ms(entry))
+        if task_id and entry_ms(entry) >= self._findings.removed_ms:
             self._findings.violated("task never ended", f"task {task_id}: {text}")

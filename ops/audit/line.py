@@ -2,9 +2,15 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+#: What our numbers are at most, moments in milliseconds among them. A line with a greater one is
+#: none of ours, and nothing that is worked out of it is more than a machine can hold.
+Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+#: Digits of each half of an entry's id, at most.
+MOST_DIGITS = 20
 
 
 class Line(msgspec.Struct, gc=False, omit_defaults=True):
@@ -13,21 +19,21 @@ class Line(msgspec.Struct, gc=False, omit_defaults=True):
     event: str
     ts: str = ""
     part: str = ""
-    pid: int | None = None
+    pid: Number | None = None
     logger: str | None = None
     chain: str = ""
-    seq: int = 0
+    seq: Number = 0
     prev: str = ""
     pk: str | None = None
     entry: str | None = None
     command_id: str | None = None
     task_id: str | None = None
     type: str | None = None
-    at_ms: int | None = None
-    value: int | float | str | None = None
+    at_ms: Number | None = None
+    value: Number | str | None = None
     reason: str | None = None
-    deadline_ms: int | None = None
-    slot_s: int | None = None
+    deadline_ms: Number | None = None
+    slot_s: Number | None = None
     redelivered: bool = False
     source: str | None = None
     file: str | None = None
@@ -69,5 +75,15 @@ def moment_ms(ts: str) -> int | None:
 
 def entry_ms(entry: str) -> int:
     """Read when an entry came in from its id; 0 when it is none."""
-    ms = entry.partition("-")[0]
-    return int(ms) if ms.isascii() and ms.isdecimal() else 0
+    return entry_id(entry)[0]
+
+
+def entry_id(entry: str) -> tuple[int, int]:
+    """Read both halves of an entry's id; 0 for a half that is none."""
+    ms, _, seq = entry.partition("-")
+    return _half(ms), _half(seq)
+
+
+def _half(digits: str) -> int:
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= MOST_DIGITS
+    return int(digits) if is_number else 0

@@ -100,8 +100,9 @@ def _lateness(statistics: Statistics) -> Lateness | None:
     p50, p99 = statistics.late_ms(0.5), statistics.late_ms(0.99)
     if p50 is None or p99 is None:
         return None
-    bars = list(zip(map(round, BOUNDS_MS), statistics.late, strict=False))
-    most = max(at for at, (_, count) in enumerate(bars) if count) if any(statistics.late) else 0
+    bounds = [*map(round, BOUNDS_MS), statistics.latest_ms]  # the last ones are late without bound
+    bars = list(zip(bounds, statistics.late, strict=True))
+    most = max((at for at, (_, count) in enumerate(bars) if count), default=0)
     merged: dict[int, int] = {}
     for bound, count in bars[: most + 2]:
         merged[bound] = merged.get(bound, 0) + count

@@ -34,7 +34,8 @@ def _meant(name: str) -> list[Path]:
     if not path.is_dir():
         return [path]
     folder = path / "logs" if (path / "logs").is_dir() else path
-    return sorted(p for p in folder.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
+    named = (p for p in folder.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
+    return sorted(p for p in named if not (p.is_dir() or p.is_fifo()))  # those are no logs
 
 
 def _why_nothing(path: Path) -> str:

@@ -95,6 +95,18 @@ def cut_one_last_line(data: Path) -> None:
     _change(data, "dispatcher", lambda lines: lines[:-1])
 
 
+@crime("lines added")
+def add_a_line_behind_the_end(data: Path) -> None:
+    """Go on behind the last line of a part that ended in order, number, hash and all."""
+
+    def add(lines: Lines) -> Lines:
+        forged = json.loads(lines[-1]) | {"prev": digest(lines[-1])}
+        forged["seq"] += 1
+        return [*lines, json.dumps(forged).encode()]
+
+    _change(data, "gateway", add)
+
+
 @crime("line repeated")
 def duplicate_a_line(data: Path) -> None:
     """Let one line stand there twice."""

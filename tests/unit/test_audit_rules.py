@@ -1,38 +1,18 @@
 """The audit's rules: each story that breaks one is named, and no other is."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.log_maker import T0, LogMaker
+from support.stories import Story, audit, broken
 
 from filestore.exam import stand
 from filestore.fact import Fact, Type
-from ops.audit.audit import Audit
 from ops.audit.exams import Record, outcome
-from ops.audit.inputs import Inputs
 
 END = T0 + 120_000
-Story = Callable[[LogMaker], None]
-
-
-def audit(folder: Path) -> Audit:
-    """Audit the log files of a folder."""
-    done = Audit()
-    for block in Inputs(sorted(folder.glob("*.jsonl")), folder).blocks(lambda _: None):
-        done.take(block)
-    done.end()
-    return done
-
-
-def broken(folder: Path, story: Story) -> set[str]:
-    """Tell a story, and name the rules that it breaks."""
-    log = LogMaker(folder / "log.jsonl")
-    story(log)
-    log.close()
-    return set(audit(folder).findings.violations)
 
 
 def passes(log: LogMaker) -> None:

@@ -108,6 +108,42 @@ def test_end_of_a_killed_process(tmp_path: Path) -> None:
     assert ["end missing"] == list(violations(tmp_path, tmp_path))
 
 
+def test_line_after_the_last_one(tmp_path: Path) -> None:
+    """A thread that outlives the end of the log begins a chain; the closed one stays closed."""
+    code = """
+from ops.journal import _here
+[journal] = _here
+log.info(Event.TRIMMED)
+log.info(Event.TRIMMED)
+journal.shut()
+[log.info(Event.TRIMMED, entries=n) for n in range(2)]
+os._exit(0)
+"""
+    late, closed = sorted(chains(run(tmp_path, code)).values(), key=len)
+
+    assert "log_closed" == closed[-1][1]["event"]
+    assert ["log_opened", "trimmed", "trimmed"] == [line["event"] for _, line in late]
+    assert {} == violations(tmp_path, tmp_path)
+
+
+def test_lost_account(tmp_path: Path) -> None:
+    """While the disk takes no line, the ends that it would have told of are kept for the next."""
+    run(tmp_path, "log.info(Event.TRIMMED); os.kill(os.getpid(), 9)")
+    full = """
+from ops.logfile import LogFile
+def refuse(self, line):
+    raise OSError(28, "No space left on device")
+LogFile.write = refuse
+log.info(Event.TRIMMED)
+"""
+    run(tmp_path, full)
+    assert 1 == len([one for one in Register(tmp_path / "logs" / HEADS).heads() if one.seq])
+
+    run(tmp_path, "log.info(Event.TRIMMED)")
+
+    assert {} == violations(tmp_path, tmp_path)
+
+
 def test_living_process_is_not_accounted_for(tmp_path: Path) -> None:
     """A process that lives keeps its place in the register, whoever comes and goes."""
     command = [sys.executable, "-c", HEAD + "log.info(Event.TRIMMED); input()", str(tmp_path)]
@@ -187,6 +223,18 @@ def test_oldest_files_go_first(tmp_path: Path) -> None:
     assert names[:2] == [name for name, _ in removed]
     assert names[2:] == [one.name for one in older_files(path)]
     assert {"0000000000000001": (9, digest(line.replace(b"3", b"1")))} == dict(removed[1][1])
+
+
+def test_removed_twice(tmp_path: Path) -> None:
+    """What a removed file was told to end with is told again when that line is removed, too."""
+    path = tmp_path / "worker.jsonl"
+    tail = b'"chain": "00000000000000ab", "seq": 9, "prev": "%032d"}\n' % 0
+    told = b'{"event": "log_removed", "chains": {"rare": [7, "h"], "00000000000000ab": [1, "h"]}, '
+    path.with_name("worker.20261121T000000000000Z.jsonl").write_bytes(told + tail)
+
+    [(_, last)] = remove_oldest(path, keep=0)
+
+    assert (7, 9) == (last["rare"][0], last["00000000000000ab"][0])
 
 
 def test_file_that_was_moved_away(tmp_path: Path) -> None:

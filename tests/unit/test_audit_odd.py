@@ -41,7 +41,7 @@ def test_odd_values(tmp_path: Path) -> None:
     write_oddly(log)
     log.close()
 
-    done = invigil("audit", tmp_path, "--html", tmp_path / "page.html")
+    done = invigil(tmp_path, "--html", tmp_path / "page.html")
 
     assert done.returncode == 1
     assert "NOT proven" in done.stdout
@@ -55,7 +55,7 @@ def test_page_after_a_night(late_ms: int, tmp_path: Path) -> None:
     log.expiry("a", T0 + 120_000, late_ms=late_ms)
     log.close(T0 + 120_000 + late_ms + 5)
 
-    done = invigil("audit", tmp_path, "--html", tmp_path / "page.html")
+    done = invigil(tmp_path, "--html", tmp_path / "page.html")
 
     assert done.returncode == 0
 
@@ -70,4 +70,4 @@ def test_what_only_has_the_name_of_a_log(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".heads/pipe")
     (tmp_path / ".heads/number").write_text(f"{'1' * 5000} x 5 x")
 
-    assert 0 == audit(tmp_path, timeout=30)[0]
+    assert 0 == audit(tmp_path)[0]

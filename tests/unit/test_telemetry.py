@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from time import monotonic
 
 import pytest
 from structlog.testing import capture_logs
 
+from filestore.fact import Fact, Type
 from ops import telemetry, trace
 from ops.trace import Trace
+from tasks.inbox import Post
+from tasks.steps import applying, writing
 
 PARENT = trace.new()
 #: What a part imports and does at its start, and one step. redis-py loads OpenTelemetry's metrics
@@ -118,6 +122,30 @@ def test_console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert (PARENT.trace_id, f"0x{step.span_id}") == (step.trace_id, written["context"]["span_id"])
     assert {"invigil.pk": "math-7"} == written["attributes"]
     assert "gateway" == written["resource"]["attributes"]["invigil.part"]
+
+
+def test_commands_judged_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command's own trace has its step and, below that, the one write of the file."""
+    pytest.importorskip("opentelemetry.sdk")
+    start = Fact(at_ms=5, entry="5-0", command="c", source=None, type=Type.START, value=60)
+    facts = (start, replace(start, entry="6-0", command="d"))
+    traces = {fact.entry: trace.derived(fact.entry) for fact in facts}
+    post = Post(facts=facts, foreign=(), now_ms=7, attempt=1, traces=traces)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    telemetry.start("worker")
+    with applying("a", facts, post) as steps, writing("a", steps):
+        pass
+    telemetry.stop()
+
+    spans = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    parents = {(span["name"], span["parent_id"]) for span in spans}
+    assert {
+        *(("apply", f"0x{one.span_id}") for one in traces.values()),
+        *(("write", f"0x{step.span_id}") for step in steps),
+    } == parents
+    assert [one.trace_id for one in traces.values()] == [step.trace_id for step in steps]
 
 
 def test_failure_is_marked(

@@ -12,7 +12,7 @@ from redis import Redis
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
 from dispatcher.turns import Dispatcher
-from ops import notify, outage
+from ops import notify, outage, telemetry
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
@@ -31,11 +31,13 @@ log = structlog.get_logger()
 def run(settings: Settings, *, part: str = "dispatcher") -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     configure(settings, part=part)
+    telemetry.start(part)
     log.info(Event.PART_STARTING, settings=settings.shown())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     take_turns(connect(settings.redis), settings=settings, token=str(uuid4()), stop=stop)
+    telemetry.stop()
     log.info(Event.PART_STOPPED)
     return 0
 

@@ -21,10 +21,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An entry with the command it holds."""
+    """
+    An entry with the command it holds.
+
+    Attributes:
+        step: The dispatcher's own of the command's trace, where it is recorded.
+    """
 
     entry: str
     command: Command
+    step: Trace | None = None
 
     @property
     def command_id(self) -> str:
@@ -33,8 +39,8 @@ class Read:
 
     @property
     def trace(self) -> Trace:
-        """The producer's own trace, or the entry's."""
-        return self.command.trace or trace.derived(self.entry)
+        """The producer's own trace, or the entry's; from the dispatcher's own step on, if any."""
+        return self.step or self.command.trace or trace.derived(self.entry)
 
 
 def dispatched(

@@ -14,6 +14,7 @@ from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
 from dispatcher.routes import ROUTES, bells, letter
+from dispatcher.steps import dispatching
 from dispatcher.stream import Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.exam import Exam
@@ -177,14 +178,16 @@ class Dispatcher:
         """Decode, bury what is nobody's command, place letters, ring bells."""
         if not entries:
             return
-        reads = [read for entry in entries if (read := self.read(entry))]
-        letters = [found for read in reads if (found := self._letter(read))]
-        echoes = self._echoes(reads)
-        self._stream.place(letters, echoes=[e.kwargs["entry"] for e in echoes], has_more=has_more)
-        fitting = echoes[: self._stream.echo_room()] if echoes else []
-        tasks = [*self._bells(letters), *fitting]
-        send(self._app, tasks)
-        dispatched(reads, letters, tasks, redelivered=redelivered)
+        found = [read for entry in entries if (read := self.read(entry))]
+        with dispatching(found) as reads:
+            letters = [letter for read in reads if (letter := self._letter(read))]
+            echoes = self._echoes(reads)
+            placed = [echo.kwargs["entry"] for echo in echoes]
+            self._stream.place(letters, echoes=placed, has_more=has_more)
+            fitting = echoes[: self._stream.echo_room()] if echoes else []
+            tasks = [*self._bells(letters), *fitting]
+            send(self._app, tasks)
+            dispatched(reads, letters, tasks, redelivered=redelivered)
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
@@ -221,7 +224,7 @@ class Dispatcher:
             Message(
                 route=ROUTES["echo"],
                 task_id=new_task_id(),
-                trace=trace.child(read.trace),
+                trace=read.step or trace.child(read.trace),
                 kwargs={
                     "entry": read.entry,
                     "command_id": read.command_id,

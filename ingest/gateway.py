@@ -18,7 +18,7 @@ from ingest.handlers import Handlers
 from ingest.producer import Producer
 from ingest.refusals import refuse
 from ingest.traces import follow
-from ops import notify
+from ops import notify, telemetry
 from ops.connect import connect_async
 from ops.events import Event
 from ops.log import configure
@@ -66,8 +66,13 @@ def run(settings: Settings) -> int:
     Returns:
         The exit status: 0, or 2 with a line on standard error when it cannot listen.
     """
-    configure(settings, part=os.environ.get("INVIGIL_PART", "gateway"))
-    return asyncio.run(_serve(settings))
+    part = os.environ.get("INVIGIL_PART", "gateway")
+    configure(settings, part=part)
+    telemetry.start(part)
+    try:
+        return asyncio.run(_serve(settings))
+    finally:
+        telemetry.stop()
 
 
 async def _serve(settings: Settings) -> int:

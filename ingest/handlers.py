@@ -17,8 +17,8 @@ from ingest.faults import Fault, InvalidCommand
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer, Unavailable, answering, takes_commands
-from ingest.traces import TRACE
-from ops import keys
+from ingest.traces import ABOUT, TRACE
+from ops import keys, telemetry
 from ops.events import Event
 
 #: Seconds that a readiness probe waits for Redis: most probes give up after one.
@@ -100,6 +100,7 @@ class Handlers:
         structlog.contextvars.bind_contextvars(**named, type=command.type)
         entry = await self._producer.send(command)
         log.info(Event.ACCEPTED, entry=entry)
+        request[ABOUT].update(telemetry.ids(entry=entry, **named))
         where = {"Location": f"/exams/{pk}"} if pk else {}
         body = {**named, "entry": entry, **{name.lower(): at for name, at in where.items()}}
         return answer(body, status=202, headers=where)

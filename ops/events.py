@@ -52,6 +52,7 @@ class Event(StrEnum):
     OUTPUT = "output"
     UP_READY = "up_ready"
     UP_STOPPED = "up_stopped"
+    TELEMETRY_OFF = "telemetry_off"
 
     # --- dispatcher and store ---------------------------------------------------------------
     LEASE_TAKEN = "lease_taken"

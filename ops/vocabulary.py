@@ -144,6 +144,12 @@ VOCABULARY: Mapping[Event, Kind] = {
     ),
     Event.UP_READY: Kind.of("`up`: all parts are ready", "url data logs redis mail took_s"),
     Event.UP_STOPPED: Kind.of("`up`: all parts have ended", "exit_code reason"),
+    # Of the steps of traces, which no audit reads.
+    Event.TELEMETRY_OFF: Kind.of(
+        "any part: `OTEL_*` asks for traces; none are sent, for the reason, and it goes on",
+        "reason",
+        is_audit=False,
+    ),
     # --- dispatcher and store ---------------------------------------------------------------
     Event.LEASE_TAKEN: Kind.of("dispatcher: it is the active one from here on"),
     Event.LEASE_LOST: Kind.of("dispatcher: another one is active; it stands by"),

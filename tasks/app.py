@@ -19,7 +19,7 @@ from kombu.entity import Exchange, Queue
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, notify, outage
+from ops import keys, notify, outage, telemetry
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
@@ -163,6 +163,7 @@ def _set_up_logging(**_: object) -> None:
 @cache
 def _configure_once() -> None:
     _or_exit(partial(configure, settings, part=_part))
+    telemetry.start(_part)
 
 
 @signals.worker_init.connect
@@ -238,6 +239,13 @@ def _say_stopping(sig: str = "", **_: object) -> None:
     log.info(Event.PART_STOPPING, signal=sig)
 
 
+@signals.worker_process_shutdown.connect
+def _end_process(**_: object) -> None:
+    """A process of the pool ends without what others do at their end."""
+    telemetry.stop()
+
+
 @signals.worker_shutdown.connect
 def _say_stopped(**_: object) -> None:
+    telemetry.stop()
     log.info(Event.PART_STOPPED)

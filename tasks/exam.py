@@ -19,6 +19,7 @@ from tasks import attempts, dead, deadlines, inbox, report, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
 from tasks.changes import changes, event_fields
 from tasks.inbox import Post
+from tasks.steps import applying, writing
 
 #: Entries that the stream of events keeps, about: a few minutes at full speed.
 EVENTS_KEPT = 100_000
@@ -104,20 +105,22 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, post: Post, is_all: boo
         post: What the inbox held, *facts* among it.
         is_all: Whether these are all that waits for this exam.
     """
-    outcome = transition(pk, desk.store.load(pk), facts)
-    if outcome.exam and outcome.new:
-        desk.store.save(outcome.exam)
-        world.note_disk(desk.redis)
-    elif outcome.exam:
-        desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
-    report.verdicts(pk, outcome, post)
-    if outcome.exam:
-        records = (*outcome.known, *outcome.new)
-        settle(desk.redis, outcome.exam, records=records, is_all=is_all)
-        return
-    bury_orphans(pk, desk, outcome.waiting, post=post)
-    if is_all:
-        attempts.end(desk.redis, pk)
+    with applying(pk, facts, post) as own:
+        outcome = transition(pk, desk.store.load(pk), facts)
+        if outcome.exam and outcome.new:
+            with writing(pk, own):
+                desk.store.save(outcome.exam)
+            world.note_disk(desk.redis)
+        elif outcome.exam:
+            desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
+        report.verdicts(pk, outcome, post)
+        if outcome.exam:
+            records = (*outcome.known, *outcome.new)
+            settle(desk.redis, outcome.exam, records=records, is_all=is_all)
+            return
+        bury_orphans(pk, desk, outcome.waiting, post=post)
+        if is_all:
+            attempts.end(desk.redis, pk)
 
 
 def apply_each(pk: str, desk: Desk, post: Post) -> bool:

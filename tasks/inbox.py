@@ -40,14 +40,14 @@ class Post:
         foreign: Fields that no dispatcher wrote.
         now_ms: That moment, on Redis' clock.
         attempt: Which attempt at these letters this is, from 1.
-        trace_ids: Entry -> trace id, of each fact: what a command is judged by knows of none.
+        traces: Entry -> trace, of each fact: what a command is judged by knows of none.
     """
 
     facts: tuple[Fact, ...]
     foreign: tuple[str, ...]
     now_ms: int
     attempt: int
-    trace_ids: Mapping[str, str]
+    traces: Mapping[str, Trace]
 
 
 def encode(letter: Letter) -> str:
@@ -92,7 +92,7 @@ def read(redis: Redis, pk: str) -> Post:
 
 def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Post:
     facts: list[Fact] = []
-    trace_ids: dict[str, str] = {}
+    traces: dict[str, Trace] = {}
     foreign: list[str] = []
     for name, text in fields.items():
         entry = name.decode("utf-8", "surrogateescape")
@@ -102,13 +102,13 @@ def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Po
             foreign.append(entry)
         else:
             facts.append(fact)
-            trace_ids[entry] = traced.trace_id
+            traces[entry] = traced
     return Post(
         facts=tuple(facts),
         foreign=tuple(foreign),
         now_ms=now_ms,
         attempt=attempt,
-        trace_ids=trace_ids,
+        traces=traces,
     )
 
 

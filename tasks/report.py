@@ -54,5 +54,5 @@ def ids(pk: str, fact: Fact, post: Post) -> dict[str, str]:
         "command_id": fact.command,
         "entry": fact.entry,
         "type": fact.type,
-        "trace_id": post.trace_ids[fact.entry],
+        "trace_id": post.traces[fact.entry].trace_id,
     }

@@ -10,7 +10,7 @@ from celery import Task
 from redis import Redis
 
 from filestore.exam import Reason
-from ops import keys, outage, trace
+from ops import keys, outage, telemetry, trace
 from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
@@ -50,8 +50,9 @@ def echo(
             decline(redis, claim, outcome, bound)
             return
         bound.info(Event.ECHO_STARTED, delay_s=delay)
-        sleep_and_renew(redis, claim, delay_s=delay)
-        perform(redis, claim, text, bound)
+        with telemetry.span("echo", traced, telemetry.ids(command_id=command_id, entry=entry)):
+            sleep_and_renew(redis, claim, delay_s=delay)
+            perform(redis, claim, text, bound)
         outage.REDIS.ended()
     except ClaimLost:
         bound.warning(Event.ECHO_SKIPPED, reason="the claim was lost")

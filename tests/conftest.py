@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from support.server import is_valkey, program
-from support.stack import Stack, running
+from support.stack import CALLERS, Stack, running
 
 from ops import embedded
 from ops.settings import Settings
@@ -21,7 +21,7 @@ def pytest_configure() -> None:
     Nothing of them decides a test, and no test writes into the caller's data folder.
     """
     for name in list(os.environ):
-        if name.startswith(("INVIGIL_", "REDIS_URL")) and name != "INVIGIL_TEST_SERVER":
+        if name.startswith(CALLERS) and name != "INVIGIL_TEST_SERVER":
             del os.environ[name]
     os.environ["INVIGIL_DATA"] = str(Path(tempfile.gettempdir()) / "invigil-tests-unused")
 

@@ -118,7 +118,7 @@ def test_trace_is_kept(
     desks.dispatch()
 
     assert [trace_id] == [line["trace_id"] for line in logged(tmp_path)]
-    assert [trace_id] == list(inbox.read(client, "a").trace_ids.values())
+    assert [trace_id] == [one.trace_id for one in inbox.read(client, "a").traces.values()]
 
 
 def test_echo_comes_back(desks: Desks, client: Client) -> None:

@@ -24,6 +24,8 @@ from support.waiting import wait_until
 START_S = 60
 #: Seconds for all parts to end in order; a worker has ten of them for what it is doing.
 STOP_S = 45
+#: How the names of variables begin that would decide a test.
+CALLERS = ("INVIGIL_", "REDIS_URL", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,17 +134,26 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, *, redis_url: str | None, **settings: object) -> Iterator[Stack]:
+def running(
+    folder: Path,
+    *,
+    redis_url: str | None,
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
+) -> Iterator[Stack]:
     """
     Start the system on *folder*, wait until it is ready, and end it if the test has not.
 
     Whatever was done to it, each line that it wrote is as the vocabulary has it. A server that `up`
     does not run is emptied before: one test's exams are not another's.
+
+    Args:
+        variables: Of the environment, besides *settings*.
     """
     if redis_url:
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
-    stack = start(folder, redis_url=redis_url, **settings)
+    stack = start(folder, redis_url=redis_url, variables=variables, **settings)
     try:
         wait_until_ready(stack)
         yield stack
@@ -152,9 +163,15 @@ def running(folder: Path, *, redis_url: str | None, **settings: object) -> Itera
     assert not wrong, wrong
 
 
-def start(folder: Path, *, redis_url: str | None, **settings: object) -> Stack:
+def start(
+    folder: Path,
+    *,
+    redis_url: str | None,
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
+) -> Stack:
     """Start `invigil up` without waiting for it."""
-    env = environment(folder / "var", redis_url=redis_url, **settings)
+    env = environment(folder / "var", redis_url=redis_url, **settings) | dict(variables or {})
     output = folder / f"out-{len(list(folder.glob('out-*')))}.jsonl"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -182,7 +199,7 @@ def wait_until_ready(stack: Stack) -> None:
 
 def environment(data: Path, *, redis_url: str | None, **settings: object) -> dict[str, str]:
     """Make the environment of a stack: nothing of the caller's settings leaks into it."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("INVIGIL_", "REDIS_URL"))}
+    own = {k: v for k, v in os.environ.items() if not k.startswith(CALLERS)}
     given = {f"INVIGIL_{name.upper()}": str(value) for name, value in settings.items()}
     redis_given = {"REDIS_URL": redis_url} if redis_url else {}
     return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **redis_given}

@@ -18,7 +18,7 @@ CELLAR = {
     for name in (
         *("settings", "keys", "events", "glossary", "vocabulary", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
-        *("outage", "lag", "connect", "notify", "trace"),
+        *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder"),
     )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.
@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "ops": PRODUCT,
 }
 #: Files that import inside functions: `invigil send` need not load Celery, and what runs as a
-#: script before a part need not be loaded by everyone who starts one.
-LAZY = {"ops.cli", "ops.leash"}
+#: script before a part need not be loaded by everyone who starts one. What records traces is
+#: loaded where someone has asked for them, and may not be installed.
+LAZY = {"ops.cli", "ops.leash", "ops.telemetry"}
 MAX_FILE_LINES = 260
 MAX_FUNCTION_LINES = 40
 #: All that lies at the top of the repository, besides dot files and what git ignores.

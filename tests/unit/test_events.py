@@ -134,6 +134,7 @@ def test_what_an_audit_needs() -> None:
         Event.REQUEST_REFUSED,
         Event.MAIL_SKIPPED,
         Event.OUTPUT,
+        Event.TELEMETRY_OFF,
         Event.READING_PAUSED,
         Event.READING_RESUMED,
         Event.TRIMMED,

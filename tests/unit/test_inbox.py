@@ -53,8 +53,7 @@ def test_post_names_the_trace_of_each_fact() -> None:
 
     post = _sort_out(fields, now_ms=7, attempt=1)
 
-    ids = {"5-0": TRACEPARENT[3:35], "6-0": trace.derived("6-0").trace_id}
-    assert ids == post.trace_ids
+    assert {"5-0": trace.parse(TRACEPARENT), "6-0": trace.derived("6-0")} == post.traces
 
 
 @pytest.mark.parametrize(

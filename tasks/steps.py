@@ -1,0 +1,36 @@
+"""Steps: what a collector is told of commands that are applied, and of the file that is written."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from filestore.fact import Fact
+from ops import telemetry
+from ops.trace import Trace
+from tasks.inbox import Post
+
+
+@contextmanager
+def applying(pk: str, facts: Sequence[Fact], post: Post) -> Iterator[Sequence[Trace]]:
+    """Record one step per command, and yield them: those judged together have a trace each."""
+    with ExitStack() as steps:
+        yield [
+            steps.enter_context(
+                telemetry.span("apply", post.traces[fact.entry], _about(pk, fact), kind="consumer")
+            )
+            for fact in (facts if telemetry.is_on() else ())
+        ]
+
+
+@contextmanager
+def writing(pk: str, steps: Sequence[Trace]) -> Iterator[None]:
+    """Record the file's write below each of *steps*: one write may be the effect of several."""
+    with ExitStack() as writes:
+        for step in steps:
+            about = {**telemetry.ids(pk=pk), "invigil.commands": len(steps)}
+            writes.enter_context(telemetry.span("write", step, about))
+        yield
+
+
+def _about(pk: str, fact: Fact) -> telemetry.Attributes:
+    ids = telemetry.ids(pk=pk, command_id=fact.command, entry=fact.entry, type=fact.type.value)
+    return {**ids, "messaging.system": "redis", "messaging.message.id": fact.entry}

@@ -69,7 +69,9 @@ def for_people(report: Mapping[str, Any]) -> str:
 
 def _headline(report: Mapping[str, Any]) -> str:
     if report["proven"]:
-        return "proven: every rule holds"
+        removed = report["notes"].get("removed", {"count": 0})["count"]
+        what = f" for what is left; {removed:,} files were removed" if removed else ""
+        return f"proven: every rule holds{what}"
     broken = report["violations"]
     total = sum(one["count"] for one in broken.values())
     return f"NOT proven: {total:,} violations of {len(broken)} rules"

@@ -40,11 +40,11 @@ def work(stack: Stack) -> None:
         if n % 3 != 2:
             stack.post(f"/exams/e{n}/result", {"status": "pass" if n % 3 else "fail"})
     stack.post("/echo", {"text": "hello", "delay": 0.1})
-    wait_until(lambda: stack.has_status("e10", "pass"), saying="pass")
+    passed = {"pk": "e10", "type": "exam.finish"}
+    wait_until(lambda: stack.lines("applied", **passed), saying="pass")
     wait_until(lambda: stack.lines("echo_printed"), saying="printed")
-    children = {line["pid"] for line in stack.lines("applied", pk="e10")}
     with suppress(ProcessLookupError):  # fewer are needed by now, and it has ended
-        os.kill(children.pop(), signal.SIGKILL)
+        os.kill(stack.lines("applied", **passed)[-1]["pid"], signal.SIGKILL)
     stack.kill_part("gateway")
     wait_until(lambda: len(stack.lines("part_ready", part="gateway")) > 1, saying="gateway")
 

@@ -1,10 +1,11 @@
 """Journal: the handler that writes a process' lines, chained, to file and standard output."""
 
+import contextlib
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 import structlog
@@ -86,7 +87,8 @@ class Journal(logging.Handler):
         """
         if self._chain is None:
             return
-        self._account(Event.LOG_CLOSED)
+        with self._accounting() as ended:
+            log.info(Event.LOG_CLOSED, ended=ended)
         self.forget()
 
     def close(self) -> None:
@@ -99,13 +101,16 @@ class Journal(logging.Handler):
     def _open(self) -> Chain:
         self._chain = Chain()
         self._register.begin(self._chain, part=self._part)
-        self._account(Event.LOG_OPENED, file=self._file.path.name, after=self._file.before())
+        file, after = self._file.path.name, self._file.before()
+        with self._accounting() as ended:
+            log.info(Event.LOG_OPENED, file=file, after=after, ended=ended)
         return self._chain
 
-    def _account(self, event: Event, **keys: str | None) -> None:
-        """Write a line that accounts for ended chains; a line that is lost accounts for none."""
+    @contextlib.contextmanager
+    def _accounting(self) -> Iterator[list[dict[str, str | int]]]:
+        """Yield the ended chains for a line to account for; one that is lost does for none."""
         with self._register.ended() as ended:
-            log.info(event, **keys, ended=[head.shown() for head in ended])
+            yield [head.shown() for head in ended]
             if self._is_lost:
                 ended.clear()
 

@@ -123,7 +123,8 @@ class Journal(logging.Handler):
             return
         if full:
             log.info(Event.LOG_ROTATED, file=self._file.path.name, after=full)
-            threading.Thread(target=self._remove_oldest, daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # this process ends: the next one removes it
+                threading.Thread(target=self._remove_oldest, daemon=True).start()
 
     def _remove_oldest(self) -> None:
         try:

@@ -19,9 +19,10 @@ from ops.audit.line import moment_ms
 from ops.audit.opening import opened
 from ops.audit.paths import Unreadable, find
 from ops.chain import Head
-from ops.settings import Settings
+from ops.settings import BadSettings, Settings
 
 PROVEN, VIOLATED, UNREADABLE = 0, 1, 2
+BAD_INPUT = (Unreadable, BadSettings, OSError)
 
 
 class _Group(click.Group):
@@ -79,8 +80,8 @@ def check(paths: tuple[str, ...], **options: Any) -> None:
     Exit code 0: all is proven. 1: a rule is broken. 2: an input cannot be read.
     """
     try:
-        code = _check(paths or (str(Settings.read().data),), **options)
-    except (Unreadable, OSError) as error:
+        code = _check(paths or _default(options["against"]), **options)
+    except BAD_INPUT as error:
         click.echo(f"invigil audit: {error}", err=True)
         code = UNREADABLE
     sys.exit(code)
@@ -95,9 +96,9 @@ def anchor(paths: tuple[str, ...]) -> None:
     `invigil audit --anchors FILE` finds out later whether one of these lines was changed, or cut.
     """
     try:
-        found = find(paths or (str(Settings.read().data),))
+        found = find(paths or _default())
         heads = _heads(found)
-    except (Unreadable, OSError) as error:
+    except BAD_INPUT as error:
         click.echo(f"invigil audit: {error}", err=True)
         sys.exit(UNREADABLE)
     for head in heads:
@@ -115,12 +116,17 @@ def explain(asked: str, paths: tuple[str, ...]) -> None:
     not know it.
     """
     try:
-        lines = explaining.explain(asked, paths or (str(Settings.read().data),))
-    except (Unreadable, OSError) as error:
+        lines = explaining.explain(asked, paths or _default())
+    except BAD_INPUT as error:
         click.echo(f"invigil audit: {error}", err=True)
         sys.exit(UNREADABLE)
     click.echo("\n".join(lines.told), err=not lines.is_known)
     sys.exit(PROVEN if lines.is_known else VIOLATED)
+
+
+def _default(data: Path | None = None) -> tuple[str]:
+    """Name the folder that is meant when none is named."""
+    return (str(data or Settings.read().data),)
 
 
 def _check(

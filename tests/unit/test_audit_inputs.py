@@ -186,6 +186,21 @@ def test_forbidden(tmp_path: Path) -> None:
     assert invigil(tmp_path).stderr == f"invigil audit: {path}: Permission denied\n"
 
 
+def test_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path the data folder's logs are meant, or those beside the exams compared with."""
+    logs(tmp_path / "logs")
+    (tmp_path / "exams").mkdir()
+    assert "file missing" in invigil("--against", tmp_path).stdout
+
+    monkeypatch.setenv("INVIGIL_DATA", str(tmp_path))
+    assert 0 == invigil().returncode
+    assert invigil("anchor").stdout
+    monkeypatch.setenv("INVIGIL_PORT", "none")
+    done = invigil()
+    assert done.returncode == 2
+    assert done.stderr.startswith("invigil audit: INVIGIL_PORT: 'none' is not allowed")
+
+
 def test_running(tmp_path: Path) -> None:
     """Of a system that runs, processes may go on behind the end of the log."""
     path = logs(tmp_path) / "gateway.jsonl"

@@ -186,6 +186,20 @@ else:
     assert {} == violations(tmp_path, tmp_path)
 
 
+def test_full_file_at_the_end(tmp_path: Path) -> None:
+    """A file that is full when a process ends is no reason to lose its last line."""
+    code = """
+for n in range(9):
+    log.info(Event.TRIMMED, entries=n, text="x" * 500)
+logging.getLogger().handlers[0]._file._check_at = 0.0
+"""
+    run(tmp_path, code, MEGABYTE="4000")
+
+    assert older_files(tmp_path / "logs/worker.jsonl")
+    assert b'"log_closed"' in (tmp_path / "logs/worker.jsonl").read_bytes()
+    assert {} == violations(tmp_path, tmp_path)
+
+
 def test_removed_file(tmp_path: Path) -> None:
     """What is removed because there is too much is said, and the rest still holds together."""
     run(

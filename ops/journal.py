@@ -69,8 +69,10 @@ class Journal(logging.Handler):
             self._turn()
             line = self._render(record, chain.position()).encode("utf-8", "backslashreplace")
             chain.add(line)
-            self._show(record, line)
-            self._write(chain, line)
+            try:
+                self._show(record, line)
+            finally:  # also when nobody reads standard output any more: `up` may be dead
+                self._write(chain, line)
         except Exception:
             self.handleError(record)
 

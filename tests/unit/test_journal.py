@@ -161,6 +161,25 @@ def test_living_process_is_not_accounted_for(tmp_path: Path) -> None:
         living.send_signal(signal.SIGKILL)
 
 
+def test_nobody_reads(tmp_path: Path) -> None:
+    """Lines stand in the file, though whoever read standard output is dead."""
+    code = """
+log.info(Event.TRIMMED, entries=1)
+reader, writer = os.pipe()
+os.dup2(writer, 1)
+os.close(reader)
+log.info(Event.TRIMMED, entries=2)
+log.info(Event.TRIMMED, entries=3)
+os.dup2(2, 1)
+"""
+    run(tmp_path, code)
+
+    text = (tmp_path / "logs/worker.jsonl").read_text()
+    [lines] = chains(text).values()
+    assert [1, 2, 3] == [line["entries"] for _, line in lines if "entries" in line]
+    assert {} == violations(tmp_path, tmp_path)
+
+
 def test_full_file(tmp_path: Path) -> None:
     """A full file gets a name with the time; all processes go on in a new one; no chain breaks."""
     code = """

@@ -61,11 +61,15 @@ def sweep(redis: Redis, store: Store) -> Iterator[list[Exam]]:
     """
     names = store.open_exams()
     while chunk := list(islice(names, CHUNK)):
-        moment = look(redis)
         scores = redis.zmscore(keys.DEADLINES, chunk)
         missing = [pk for pk, score in zip(chunk, scores, strict=True) if score is None]
-        found = (restore(redis, store, pk, moment=moment) for pk in missing)
-        yield [exam for exam in found if exam]
+        yield _restore_all(redis, store, missing) if missing else []
+
+
+def _restore_all(redis: Redis, store: Store, missing: list[str]) -> list[Exam]:
+    moment = look(redis)
+    found = (restore(redis, store, pk, moment=moment) for pk in missing)
+    return [exam for exam in found if exam]
 
 
 def look(redis: Redis) -> Moment:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -116,7 +117,7 @@ class Inputs:
         if len(runs) > 1 and path.suffix == ".gz":
             with _open(path) as file:
                 path = self._copy(file, f"{len(self._runs)}")
-            runs = [Run(r.began_ms, r.name, r.number, r.begin, r.end, path) for r in runs]
+            runs = [replace(run, path=path) for run in runs]
         self._runs += runs
         self.sizes[name] = max((run.end for run in runs), default=0)
 
@@ -127,19 +128,14 @@ class Inputs:
         return path
 
 
-class _naming:  # noqa: N801 - used as a statement
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     """Give every error of reading the name of what was read."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError | EOFError | zlib.error):
-            why = (isinstance(error, OSError) and error.strerror) or str(error)
-            raise Unreadable(f"{self._path}: {why}") from error
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise Unreadable(f"{path}: {why}") from error
 
 
 def _open(path: Path) -> BinaryIO:

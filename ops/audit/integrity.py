@@ -1,12 +1,11 @@
 """Integrity: follow each process' chain of lines, and name where it breaks."""
 
 from dataclasses import replace
-from hashlib import sha256
 
 from ops.audit.chains import Came, Chain, Noted, head_of, removed_ms
 from ops.audit.findings import Findings
 from ops.audit.line import Line
-from ops.chain import NOTHING, Head
+from ops.chain import NOTHING, Head, digest
 
 #: Lines about the log itself.
 BOOKKEEPING = ("log_opened", "log_closed", "log_removed")
@@ -37,13 +36,13 @@ class Integrity:
         elif line.seq == chain.seq + 1 and line.prev == chain.head and not chain.held:
             chain.line = line
             chain.seq = line.seq
-            chain.head = sha256(raw).hexdigest()[:32]
+            chain.head = digest(raw)
             chain.file = file
             chain.number = number
             if chain.watched:
                 self._check_watched(chain)
         else:
-            head = sha256(raw).hexdigest()[:32]
+            head = digest(raw)
             self._take_other(chain, Came(line, head, file, number))
 
     def _account(self, line: Line) -> None:
@@ -96,7 +95,7 @@ class Integrity:
         ]
 
     def _begin(self, line: Line, raw: bytes, file: str, number: int) -> None:
-        head = sha256(raw).hexdigest()[:32]
+        head = digest(raw)
         noted = self._noted.get(line.chain, [])
         watched = {one.head.seq: (one.head.head, one.where) for one in noted}
         self.chains[line.chain] = chain = Chain(

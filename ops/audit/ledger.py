@@ -88,25 +88,23 @@ class Ledger:
             exam = self._exams[pk] = self._done.pop(pk) or Exam()
         return exam
 
-    def _see(self, line: Line, what: int) -> None:
-        """Note what a line says of a command of no exam."""
+    def _see(self, line: Line, what: int) -> int:
+        """Note what a line says of a command of no exam; return what was seen of it before."""
         entry = line.entry or ""
-        seen = self._others.pop(entry, None)
-        if seen is None:
-            seen = self._others_done.pop(entry) or 0
-        seen |= what
+        before = self._others.pop(entry, None)
+        if before is None:
+            before = self._others_done.pop(entry) or 0
+        seen = before | what
         if seen & DONE:
             self._others_done.put(entry, seen)
         else:
             self._others[entry] = seen
+        return before
 
     def _accepted(self, line: Line) -> None:
         self.counts["accepted"] += 1
         if line.pk and line.entry:
-            exam = self._exam(line.pk)
-            exam.see(line.entry, ACCEPTED, line.type)
-            if exam.is_complete:
-                self._park(line.pk, exam)
+            self._saw(line.pk, self._exam(line.pk), line, ACCEPTED)
         else:
             self._see(line, ACCEPTED)
 
@@ -116,10 +114,7 @@ class Ledger:
         if line.task_id:
             self._tasks.given(entry, line.task_id)
         if line.pk:
-            exam = self._exam(line.pk)
-            exam.see(entry, DISPATCHED, line.type)
-            if exam.is_complete:
-                self._park(line.pk, exam)
+            self._saw(line.pk, self._exam(line.pk), line, DISPATCHED)
         else:
             self._see(line, DISPATCHED)
 
@@ -137,9 +132,7 @@ class Ledger:
             self._findings.violated("decided twice", f"{pk}: {entry} was recorded twice")
         if entry not in exam.records or not line.redelivered:
             self._record(exam, entry, line)
-        exam.see(entry, DONE, line.type)
-        if exam.is_complete:
-            self._park(pk, exam)
+        self._saw(pk, exam, line, DONE)
 
     def _record(self, exam: Exam, entry: str, line: Line) -> None:
         name = line.type or ""
@@ -161,10 +154,8 @@ class Ledger:
         self._tasks.done(line.entry or "")
         if line.pk:
             exam = self._exam(line.pk)
-            exam.see(line.entry or "", DONE | BURIED, line.type)
             exam.is_decided = exam.is_decided or not exam.records
-            if exam.is_complete:
-                self._park(line.pk, exam)
+            self._saw(line.pk, exam, line, DONE | BURIED)
         else:
             self._see(line, DONE)
 
@@ -185,13 +176,8 @@ class Ledger:
         self.counts["echoes printed"] += 1
         entry = line.entry or ""
         self._tasks.done(entry)
-        seen = self._others.get(entry)
-        if seen is None:
-            seen = self._others_done.pop(entry) or 0
-            self._others[entry] = seen
-        if seen & PRINTED:
+        if self._see(line, DONE | PRINTED) & PRINTED:
             self._findings.violated("printed twice", f"echo {line.command_id}, {entry}")
-        self._see(line, DONE | PRINTED)
 
     def _echo_skipped(self, line: Line) -> None:
         if line.reason == "done":
@@ -209,10 +195,16 @@ class Ledger:
         self.counts["tasks"] += 1
         self._tasks.ended(line.task_id or "")
 
-    def _park(self, pk: str, exam: Exam) -> None:
-        """Put a complete exam aside: it is judged when no more lines about it can be near."""
-        self._done.put(pk, exam)
-        del self._exams[pk]
+    def _saw(self, pk: str, exam: Exam, line: Line, what: int) -> None:
+        """
+        Note what a line says of a command of an exam.
+
+        A complete exam is put aside: it is judged when no more lines about it can be near.
+        """
+        exam.see(line.entry or "", what, line.type)
+        if exam.is_complete:
+            self._done.put(pk, exam)
+            del self._exams[pk]
 
     def _find_burials(self, exam: Exam) -> None:
         """Look for what the dispatcher has buried: its line names the entry alone."""

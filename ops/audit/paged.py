@@ -1,7 +1,7 @@
 """Paged: an audit's result in the shape of its page."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from ops.audit.audit import Audit
 from ops.audit.findings import NOTES, RULES, Findings
@@ -29,7 +29,7 @@ def make(audit: Audit, sizes: Mapping[str, int]) -> Report:
     statistics, counts = audit.statistics, audit.ledger.counts
     first_ms, last_ms = moment_ms(audit.first_ts), moment_ms(audit.last_ts)
     has_span = first_ms is not None and last_ms is not None
-    chains = list(_chains(audit))
+    chains = _chains(audit)
     bucket_ms, timeline = _timeline(statistics)
     return Report(
         generated_at_ms=round(time.time() * 1000),
@@ -114,7 +114,7 @@ def _lateness(statistics: Statistics) -> Lateness | None:
     )
 
 
-def _chains(audit: Audit) -> Iterator[Chain]:
+def _chains(audit: Audit) -> list[Chain]:
     """List the processes, those first whose lines are not whole."""
     made = []
     for name, chain in audit.integrity.chains.items():
@@ -132,4 +132,4 @@ def _chains(audit: Audit) -> Iterator[Chain]:
                 is_whole=is_whole,
             )
         )
-    yield from sorted(made, key=lambda one: (one.is_whole, one.first_ms))
+    return sorted(made, key=lambda one: (one.is_whole, one.first_ms))

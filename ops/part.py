@@ -30,7 +30,6 @@ class Part:
         log: File to look into when the part does not start.
         grace_s: Seconds between SIGTERM and SIGKILL.
         last_words_s: Seconds between the two when it has to be quick.
-        ends_first: Whether it ends before the others of its stage: it gives them work.
         parent_death: Signal it gets when `up` itself is killed (Linux).
         take_lock: Lock to hold while it runs; the process inherits the descriptor.
         answers: How to see that it is ready; without: it says so at ``NOTIFY_SOCKET``.
@@ -43,7 +42,6 @@ class Part:
     log: Path
     grace_s: float
     last_words_s: float = 0
-    ends_first: bool = False
     parent_death: signal.Signals = signal.SIGKILL
     take_lock: Callable[[], int] | None = None
     answers: Callable[[], bool] | None = None

@@ -1,4 +1,4 @@
-"""Supervisor: start parts in order, start them again when they crash, end them in reverse."""
+"""Supervisor: start parts in order, start them again when they crash, end them in order."""
 
 import asyncio
 import contextlib
@@ -51,6 +51,7 @@ class Supervisor:
         self,
         stages: Sequence[Sequence[Part]],
         *,
+        ends: Sequence[Sequence[str]],
         show: Show,
         on_ready: Callable[[], None],
         ready_limit_s: float = READY_LIMIT_S,
@@ -59,10 +60,21 @@ class Supervisor:
         Take the parts as values; nothing is started yet.
 
         Args:
+            stages: In the order of their start.
+            ends: Names of all these parts, by the order of their end: those of a group together.
             show: Called with the part's name and each line it prints.
             on_ready: Called once, when all parts are ready for the first time.
+
+        Raises:
+            ValueError: When a part has no place in the order of the end.
         """
         self._stages = stages
+        self._ends = ends
+        unnamed = {part.name for stage in stages for part in stage} - {
+            name for names in ends for name in names
+        }
+        if unnamed:
+            raise ValueError(f"no place in the order of the end for {', '.join(sorted(unnamed))}")
         self._show = show
         self._on_ready = on_ready
         self._ready_limit_s = ready_limit_s
@@ -160,13 +172,11 @@ class Supervisor:
             await asyncio.sleep(POLL_S)
 
     async def _stop(self) -> None:
-        for stage in reversed(self._stages):
-            for is_first in (True, False):
-                names = [part.name for part in stage if part.ends_first is is_first]
-                living = [self._running[name] for name in names if self._lives(name)]
-                if living:
-                    log.info(Event.PART_STOPPING, waiting_for=[one.part.name for one in living])
-                    await asyncio.gather(*(self._finish(running) for running in living))
+        for names in self._ends:
+            living = [self._running[name] for name in names if self._lives(name)]
+            if living:
+                log.info(Event.PART_STOPPING, waiting_for=[one.part.name for one in living])
+                await asyncio.gather(*(self._finish(running) for running in living))
 
     async def _finish(self, running: Running) -> None:
         running.terminate()

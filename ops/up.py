@@ -28,6 +28,14 @@ GRACE_S = 8.0
 WORKER_GRACE_S = 10.0
 #: Seconds for Redis to write its file when everything has to be quick.
 LAST_WORDS_S = 1.0
+#: The order of the end: whoever gives work ends before whoever does it, and Redis last.
+ENDS = (
+    ("gateway",),
+    ("dispatcher", "beat"),
+    tuple(f"worker-{queue}" for queue in (QUEUE_EXAM, QUEUE_MAIL, QUEUE_SLOW)),
+    ("sink",),
+    ("redis",),
+)
 
 _log = structlog.get_logger()
 
@@ -59,33 +67,35 @@ def run(settings: Settings) -> int:
 
 def stages(settings: Settings, *, sink_port: int | None) -> list[list[Part]]:
     """
-    Return the parts in the order of their start. They end in the reverse order.
+    Return the parts in the order of their start.
+
+    What keeps deadlines starts first, and finds Redis by itself: after a crash every second until
+    then is one that somebody's `absent` is late.
 
     Args:
         settings: With a port for the gateway and the URL of a mail server.
         sink_port: Port of the development mail sink; None when there is a real mail server.
     """
     part = partial(_part, settings)
+    worker = partial(_worker, settings)
     cli = [sys.executable, "-m", "ops.cli"]
-    scales = {
-        QUEUE_EXAM: settings.exam_autoscale,
-        QUEUE_MAIL: settings.mail_autoscale,
-        QUEUE_SLOW: settings.slow_autoscale,
-    }
-    first = [_redis(settings)] if settings.is_embedded else []
-    if sink_port is not None:
-        first.append(part("sink", [*cli, "sink", "--port", str(sink_port)], ends_first=True))
+    redis = [_redis(settings)] if settings.is_embedded else []
+    sink = [part("sink", [*cli, "sink", "--port", str(sink_port)])] if sink_port else []
     return [
-        first,
         [
-            *(
-                part(f"worker-{queue}", worker_argv(queue, scale), grace_s=WORKER_GRACE_S)
-                for queue, scale in scales.items()
-            ),
-            part("dispatcher", [*cli, "dispatcher"], ends_first=True),
-            part("beat", beat_argv(), ends_first=True),
+            *redis,
+            worker(QUEUE_EXAM, settings.exam_autoscale),
+            part("dispatcher", [*cli, "dispatcher"]),
         ],
-        [part("gateway", [*cli, "gateway"])],
+        [
+            part("gateway", [*cli, "gateway"]),
+            worker(QUEUE_SLOW, settings.slow_autoscale),
+        ],
+        [
+            *sink,
+            worker(QUEUE_MAIL, settings.mail_autoscale),
+            part("beat", beat_argv()),
+        ],
     ]
 
 
@@ -112,7 +122,7 @@ async def _run(settings: Settings) -> End:
     if sink_port is not None:
         url = f"smtp://127.0.0.1:{sink_port}"
         settings = settings.model_copy(update={"smtp_url": url})
-    planned = [stage for stage in stages(settings, sink_port=sink_port) if stage]
+    planned = stages(settings, sink_port=sink_port)
     names = [part.name for stage in planned for part in stage]
     is_console = settings.log_format == "console"
 
@@ -126,7 +136,7 @@ async def _run(settings: Settings) -> End:
     log.configure(settings, part="up")
     _log.info(Event.PART_STARTING, parts=names, settings=settings.shown())
     show = output.Prefixed(names).show if is_console else output.show_json
-    end = await Supervisor(planned, show=show, on_ready=on_ready).run()
+    end = await Supervisor(planned, ends=ENDS, show=show, on_ready=on_ready).run()
     _log.info(Event.UP_STOPPED, exit_code=end.code, reason=end.reason)
     return end
 
@@ -137,7 +147,6 @@ def _part(
     argv: list[str],
     *,
     grace_s: float = GRACE_S,
-    ends_first: bool = False,
 ) -> Part:
     return Part(
         name=name,
@@ -146,8 +155,12 @@ def _part(
         cwd=settings.data,
         log=settings.logs / f"{name}.jsonl",
         grace_s=grace_s,
-        ends_first=ends_first,
     )
+
+
+def _worker(settings: Settings, queue: str, autoscale: str) -> Part:
+    argv = worker_argv(queue, autoscale)
+    return _part(settings, f"worker-{queue}", argv, grace_s=WORKER_GRACE_S)
 
 
 def _redis(settings: Settings) -> Part:

@@ -4,12 +4,12 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis.exceptions
 import structlog
@@ -24,6 +24,7 @@ from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
 from ops.settings import BadSettings, Settings
+from tasks.broker import broker_url
 from tasks.slots import EverySlot
 
 EXAM_TASK = "tasks.exam"
@@ -42,31 +43,12 @@ PROCESS_START_S = 60
 GIVEN_UP_S = 1.0
 #: Seconds between two tries to prepare a store whose disk was away when the worker started.
 PREPARE_EVERY_S = 3.0
+#: Seconds between two looks for Redis at the start.
+LOOK_S = 0.05
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-
-def broker_url(redis_url: str) -> str:
-    """
-    Write a redis-py URL as kombu spells it.
-
-    A socket's scheme differs, and what redis-py takes from the query - database, user, password -
-    kombu wants in its place before it.
-    """
-    parts = urlsplit(redis_url)
-    query = dict(parse_qsl(parts.query))
-    database = query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "")
-    user = query.pop("username", unquote(parts.username or ""))
-    password = query.pop("password", unquote(parts.password or ""))
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
-    if parts.scheme == "unix":
-        query = {"virtual_host": database or "0", **query}
-        return f"redis+socket://{login}{parts.path}?{urlencode(query)}"
-    host = parts.netloc.rpartition("@")[2]
-    rest = f"?{urlencode(query)}" if query else ""
-    return f"{parts.scheme}://{login}{host}/{database or 0}{rest}"
 
 
 def _or_exit(act: Callable[[], T]) -> T:
@@ -170,6 +152,7 @@ def _configure_once() -> None:
 def _prepare_store(**_: object) -> None:
     log.info(Event.PART_STARTING, settings=settings.shown())
     _prepare()
+    _wait_for_redis()
 
 
 def _prepare() -> None:
@@ -181,6 +164,19 @@ def _prepare() -> None:
     outage.DISK.ended()
     if swept:
         log.info(Event.LEFTOVERS_SWEPT, files=swept)
+
+
+def _wait_for_redis() -> None:
+    """Wait until Redis answers: Celery would look again two seconds later, then four, then six."""
+    while True:
+        try:
+            with connect(settings.redis) as client:
+                client.ping()
+        except redis.exceptions.RedisError as error:
+            time.sleep(min(outage.REDIS.went_on(error), LOOK_S))
+        else:
+            outage.REDIS.ended()
+            return
 
 
 @signals.worker_ready.connect

@@ -1,6 +1,9 @@
 """Redis refuses what writes, hangs, or dies: work waits, and goes on by itself."""
 
+import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,8 @@ from support.stack import Stack, running
 from support.waiting import wait_until
 
 from filestore.document import from_iso
+from ops import keys
+from ops.celery_argv import worker_argv
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,29 @@ def test_killed(stack: Stack, witness: Witness, breakable: Breakable) -> None:
     breakable.start()
 
     fault.is_over()
+
+
+def test_worker_before_redis(
+    stack: Stack, breakable: Breakable, tmp_path: Path, witness: Witness
+) -> None:
+    """A worker that starts before Redis does waits for it itself: Celery would look too seldom."""
+    log = stack.settings.logs / "worker-early.jsonl"
+    env = {**stack.env, "INVIGIL_PART": "worker-early"}
+    breakable.kill()
+    argv = worker_argv(keys.QUEUE_EXAM, "2,1")
+    worker = subprocess.Popen(argv, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: log.exists() and b"unavailable" in log.read_bytes(), saying="it waits")
+        breakable.start()
+        wait_until(lambda: b"part_ready" in log.read_bytes(), saying="it is ready")
+    finally:
+        worker.terminate()
+        assert 0 == worker.wait(30)
+    said = [json.loads(line)["event"] for line in log.read_bytes().splitlines()]
+    assert said.index("unavailable") < said.index("available") < said.index("part_ready")
+    assert not [event for event in said if "Cannot connect" in event]
+    wait_until(lambda: stack.get("/readyz").status == 200, saying="ready")
+    witness.check()
 
 
 def test_frozen(stack: Stack, witness: Witness, breakable: Breakable) -> None:

@@ -12,7 +12,8 @@ from support.desks import Desks
 from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
-from tasks.app import KEY_PREFIX, broker_url
+from tasks.app import KEY_PREFIX
+from tasks.broker import broker_url
 
 
 @pytest.fixture

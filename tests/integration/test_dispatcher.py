@@ -21,7 +21,8 @@ from dispatcher.turns import Dispatcher
 from ops import keys, trace
 from ops.settings import Settings
 from tasks import inbox
-from tasks.app import KEY_PREFIX, broker_url
+from tasks.app import KEY_PREFIX
+from tasks.broker import broker_url
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -36,13 +36,14 @@ stages = [
     ]
     for stage in json.loads(sys.argv[1])
 ]
+ends = json.loads(sys.argv[3])
 
 async def main():
     def on_ready():
         output.show_json("up", b"all ready")
     limit_s = float(sys.argv[2])
     return await Supervisor(
-        stages, show=output.show_json, on_ready=on_ready, ready_limit_s=limit_s
+        stages, ends=ends, show=output.show_json, on_ready=on_ready, ready_limit_s=limit_s
     ).run()
 
 end = asyncio.run(main())
@@ -140,10 +141,13 @@ class Stack:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, *stages: list[Line], limit_s: float = 20) -> Iterator[Stack]:
-    """Run *stages*, and kill what is left in the end."""
+def stack(
+    folder: Path, *stages: list[Line], limit_s: float = 20, ends: list[list[str]] | None = None
+) -> Iterator[Stack]:
+    """Run *stages*, and kill what is left in the end. They end in reverse, or as *ends* says."""
+    order = ends or [[one["name"] for one in stage] for stage in reversed(stages)]
     with subprocess.Popen(
-        [sys.executable, "-c", DRIVER, json.dumps(stages), str(limit_s)],
+        [sys.executable, "-c", DRIVER, json.dumps(stages), str(limit_s), json.dumps(order)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
@@ -178,14 +182,22 @@ def test_next_stage_waits_for_readiness(tmp_path: Path) -> None:
         assert up.end(signal.SIGTERM) == 0
 
 
-def test_end_is_in_reverse_order(tmp_path: Path) -> None:
-    """Parts end in the reverse order, those that give work to others of their stage first."""
-    middle = [part("worker", POLITE), part("dispatcher", POLITE, ends_first=True)]
-    with stack(tmp_path, [part("redis", POLITE)], middle, [part("gateway", POLITE)]) as up:
+def test_end_is_in_order(tmp_path: Path) -> None:
+    """Parts end in an order of their own, whenever they were started."""
+    first = [part("redis", POLITE), part("worker", POLITE), part("dispatcher", POLITE)]
+    ends = [["gateway"], ["dispatcher"], ["worker"], ["redis"]]
+    with stack(tmp_path, first, [part("gateway", POLITE)], ends=ends) as up:
         up.until_ready()
 
         assert up.end(signal.SIGINT) == 0
         assert up.said("ends") == ["gateway", "dispatcher", "worker", "redis"]
+
+
+def test_each_part_has_a_place_in_the_end(tmp_path: Path) -> None:
+    """A part that nobody would end is a mistake, and said before anything starts."""
+    with stack(tmp_path, [part("redis", POLITE)], ends=[["gateway"]]) as up:
+        assert up.end() == 1
+        assert not up.lines
 
 
 def test_crashed_part_starts_again(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.app import broker_url
+from tasks.broker import broker_url
 
 
 @pytest.mark.parametrize(

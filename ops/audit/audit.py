@@ -8,6 +8,7 @@ from ops.audit.integrity import Integrity
 from ops.audit.ledger import Ledger, OnExam
 from ops.audit.line import REFUSED, Line, moment_ms, parse, parse_slowly
 from ops.audit.statistics import Statistics
+from ops.chain import digest
 from ops.log import printable
 
 #: Milliseconds for which something may be under way when the log ends.
@@ -43,7 +44,8 @@ class Audit:
 
     def take(self, block: Block) -> None:
         """Put a block of lines through the rules."""
-        handlers, chained, file = self._handlers, self.integrity.take, block.name
+        handlers, file = self._handlers, block.name
+        chains, chained = self.integrity.chains, self.integrity.take
         ts = ""
         for number, raw in enumerate(block.lines, block.number):
             try:
@@ -53,7 +55,16 @@ class Audit:
             if line is None or not line.ts:
                 self._take_foreign(raw, file, number)
                 continue
-            if line.chain:
+            chain = chains.get(line.chain)
+            if (
+                chain
+                and line.prev == chain.head
+                and line.seq == chain.seq + 1
+                and not (chain.held or chain.watched)
+            ):  # as nearly always; all else is looked at in `Integrity`
+                chain.line, chain.seq, chain.head = line, line.seq, digest(raw)
+                chain.file, chain.number = file, number
+            elif line.chain:
                 chained(line, raw, file, number)
             else:
                 self.findings.violated("no chain", f"{file}:{number}: {line.event:.60}")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ops.audit.line import entry_id, entry_ms
 
 #: What was seen of a command.
@@ -11,8 +13,7 @@ START, FINISH, EXPIRE = "exam.start", "exam.finish", "exam.expire"
 STARTED, ABSENT = "started", "absent"
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct, gc=False):
     """A command that was brought to the disk: what it was, and what that did."""
 
     type: str
@@ -33,22 +34,33 @@ class Record:
         return self.at_ms + (self.value if isinstance(self.value, int) else 0) * 1000
 
 
+class Command(msgspec.Struct, gc=False):
+    """
+    One command, as far as the log has told.
+
+    Attributes:
+        seen: What was, as bits.
+        type: None until a line says so.
+        record: None until it was recorded.
+    """
+
+    seen: int = 0
+    type: str | None = None
+    record: Record | None = None
+
+
 @dataclass(slots=True)
 class Exam:
     """
     One exam, as far as the log has told.
 
     Attributes:
-        commands: Entry -> what was seen of it, as bits.
-        types: Entry -> type of command, where a line said so.
-        records: Entry -> what was recorded.
+        commands: By entry.
         open: How many commands are not at their end.
         is_decided: Whether a record decided it, or that was long before.
     """
 
-    commands: dict[str, int] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
-    records: dict[str, Record] = field(default_factory=dict)
+    commands: dict[str, Command] = field(default_factory=dict)
     open: int = 0
     is_decided: bool = False
     is_rebuilt: bool = False
@@ -58,17 +70,27 @@ class Exam:
         """Whether nothing more needs to be said: decided, and each command at its end."""
         return self.open == 0 and self.is_decided
 
-    def see(self, entry: str, what: int, name: str | None) -> None:
+    @property
+    def types(self) -> dict[str, str]:
+        """Entry -> type of command, where a line said so."""
+        return {entry: one.type for entry, one in self.commands.items() if one.type}
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """Entry -> what was recorded, in that order."""
+        return {entry: one.record for entry, one in self.commands.items() if one.record}
+
+    def see(self, entry: str, what: int, name: str | None) -> Command:
         """Note what a line says of a command."""
-        seen = self.commands.get(entry)
-        if seen is None:
-            seen = 0
+        command = self.commands.get(entry)
+        if command is None:
+            command = self.commands[entry] = Command()
             self.open += 1
-        if what & DONE and not seen & DONE:
+        if what & DONE and not command.seen & DONE:
             self.open -= 1
-        self.commands[entry] = seen | what
-        if name:
-            self.types[entry] = name
+        command.seen |= what
+        command.type = name or command.type
+        return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +135,11 @@ def outcome(records: dict[str, Record]) -> Outcome | None:
 
 def broken(pk: str, exam: Exam) -> Iterator[tuple[str, str]]:
     """Name the rules that an exam's lines break, with what was seen."""
-    if _is_plain(exam.records) and len(exam.types) == 2:
+    if _is_plain(exam):
         return
-    end = outcome(exam.records)
-    moves = [(e, r) for e, r in exam.records.items() if r.verdict in ("applied", "corrected")]
+    records = exam.records
+    end = outcome(records)
+    moves = [(e, r) for e, r in records.items() if r.verdict in ("applied", "corrected")]
     if end is None:
         if any(record.verdict == "applied" for _, record in moves):
             yield "without start", f"{pk}: {', '.join(entry for entry, _ in moves)}"
@@ -126,8 +149,8 @@ def broken(pk: str, exam: Exam) -> Iterator[tuple[str, str]]:
         return  # by another deadline than the one that its commands were judged by before
     yield from _expiries(pk, exam, end)
     applied = [entry for entry, record in moves if record.verdict == "applied"]
-    ends = [entry for entry in applied if exam.records[entry].type != START]
-    starts = [entry for entry in applied if exam.records[entry].type == START]
+    ends = [entry for entry in applied if records[entry].type != START]
+    starts = [entry for entry in applied if records[entry].type == START]
     if not exam.is_rebuilt and (len(ends) > 1 or len(starts) > 1):
         twice = ", ".join(ends if len(ends) > 1 else starts)
         yield "decided twice", f"{pk}: {twice} were all applied"
@@ -139,11 +162,13 @@ def broken(pk: str, exam: Exam) -> Iterator[tuple[str, str]]:
     yield from _refusals(pk, exam, end)
 
 
-def _is_plain(records: dict[str, Record]) -> bool:
+def _is_plain(exam: Exam) -> bool:
     """Whether an exam went as nearly all do: started once, and decided once by the rules."""
-    if len(records) != 2:
+    if len(exam.commands) != 2:
         return False
-    first, second = records.values()
+    first, second = (command.record for command in exam.commands.values())
+    if first is None or second is None:
+        return False
     start, end = (first, second) if first.type == START else (second, first)
     if start.type != START or not start.verdict == end.verdict == "applied":
         return False
@@ -184,8 +209,8 @@ def _results_in_time(pk: str, exam: Exam, end: Outcome) -> Iterator[tuple[str, s
     if any(record.verdict == "corrected" for record in exam.records.values()):
         return
     for entry, name in exam.types.items():
-        record = exam.records.get(entry)
-        if record is None and exam.commands.get(entry, 0) & BURIED:
+        record = exam.commands[entry].record
+        if record is None and exam.commands[entry].seen & BURIED:
             continue  # for people to decide, who were told
         at_ms = record.at_ms if record else entry_ms(entry)
         if name == FINISH and at_ms <= end.deadline_ms:

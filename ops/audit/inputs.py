@@ -106,7 +106,7 @@ class Inputs:
                 continue
             progress(block.size)
             yield block
-            heapq.heappush(reading, (_last_ms(block.lines) or behind_ms, order, rest))
+            heapq.heappush(reading, (_last_of(block.lines) or behind_ms, order, rest))
 
     def _look_through(self, path: Path) -> None:
         name = str(path)
@@ -144,36 +144,45 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _chunks(file: BinaryIO, *, end: int | None = None) -> Iterator[list[bytes]]:
+def _chunks(file: BinaryIO, *, end: int | None = None) -> Iterator[bytes]:
     """Read whole lines, some at a time; the last is a line even without a newline."""
     rest, at = b"", 0
     while chunk := file.read(BLOCK if end is None else min(BLOCK, end - at)):
         at += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
+        whole, newline, after = chunk.rpartition(b"\n")
+        if newline:
+            yield rest + whole + newline
+            rest = after
+        else:
+            rest += chunk
         if len(rest) > LONGEST_LINE:
             raise OSError(None, f"a line of more than {LONGEST_LINE >> 20} MB: not a log of ours")
-        yield lines
     if rest:
-        yield [rest]
+        yield rest
+
+
+def _lines(chunk: bytes) -> list[bytes]:
+    return chunk.removesuffix(b"\n").split(b"\n")
 
 
 def _runs(file: BinaryIO, name: str, path: Path) -> Iterator[Run]:
     """Cut a file where time jumps back: one log was put behind another, or a clock was set."""
     run = Run(0, name, 1, 0, 0, path)
     number, offset, jumps, latest_ms = 1, 0, 0, 0
-    for lines in _chunks(file):
-        last_ms = _last_ms(lines) or latest_ms
-        run = run if run.began_ms else replace(run, began_ms=_first_ms(lines))
+    for chunk in _chunks(file):
+        last_ms = _last_ms(chunk) or latest_ms
+        run = run if run.began_ms else replace(run, began_ms=_first_ms(_lines(chunk)))
         if last_ms < latest_ms - JUMP_MS and jumps < MOST_JUMPS:
             jumps += 1
+            lines = _lines(chunk)
             at, skipped = _jump_in(lines, latest_ms)
             if not _goes_on(path, run.begin, offset + skipped, lines[at]):
                 yield replace(run, end=offset + skipped)
                 run = Run(_first_ms(lines[at:]), name, number + at, offset + skipped, 0, path)
             latest_ms = last_ms
         latest_ms = max(latest_ms, last_ms)
-        number += len(lines)
-        offset += sum(map(len, lines)) + len(lines)
+        number += chunk.count(b"\n")
+        offset += len(chunk)
     yield replace(run, end=offset)
 
 
@@ -195,7 +204,7 @@ def _goes_on(path: Path, begin: int, end: int, raw: bytes) -> bool:
     before = b'"chain": "%b", "seq": %d, ' % (tail[1], int(tail[2]) - 1)
     with _open(path) as file:
         file.seek(begin)
-        return any(before in line for lines in _chunks(file, end=end - begin) for line in lines)
+        return any(before in chunk for chunk in _chunks(file, end=end - begin))
 
 
 def _read(run: Run) -> Iterator[Block]:
@@ -204,8 +213,9 @@ def _read(run: Run) -> Iterator[Block]:
         if run.begin:
             file.seek(run.begin)
         size = run.end - run.begin
-        for lines in _chunks(file, end=size):
-            yield Block(run.name, number, lines, sum(map(len, lines)) + len(lines))
+        for chunk in _chunks(file, end=size):
+            lines = _lines(chunk)
+            yield Block(run.name, number, lines, len(chunk))
             number += len(lines)
 
 
@@ -213,7 +223,12 @@ def _first_ms(lines: Sequence[bytes]) -> int:
     return next((_ms(raw[8:32]) for raw in lines if raw[:8] == b'{"ts": "'), 0)
 
 
-def _last_ms(lines: Sequence[bytes]) -> int:
+def _last_ms(chunk: bytes) -> int:
+    at = chunk.rfind(b'\n{"ts": "')
+    return _ms(chunk[at + 9 : at + 33]) if at >= 0 else _first_ms([chunk])
+
+
+def _last_of(lines: Sequence[bytes]) -> int:
     return next((_ms(raw[8:32]) for raw in reversed(lines) if raw[:8] == b'{"ts": "'), 0)
 
 

@@ -29,21 +29,16 @@ class Integrity:
         self._noted.setdefault(head.chain, []).append(noted)
 
     def take(self, line: Line, raw: bytes, file: str, number: int) -> None:
-        """Look whether *line* is the next one of its chain."""
+        """
+        Look whether *line* is the next one of its chain, and what it is if not.
+
+        `Audit.take` looks itself at lines that simply are the next one: nearly all are.
+        """
         chain = self.chains.get(line.chain)
         if chain is None:
             self._begin(line, raw, file, number)
-        elif line.seq == chain.seq + 1 and line.prev == chain.head and not chain.held:
-            chain.line = line
-            chain.seq = line.seq
-            chain.head = digest(raw)
-            chain.file = file
-            chain.number = number
-            if chain.watched:
-                self._check_watched(chain)
         else:
-            head = digest(raw)
-            self._take_other(chain, Came(line, head, file, number))
+            self._take_other(chain, Came(line, digest(raw), file, number))
 
     def _account(self, line: Line) -> None:
         """Take what a line about the log, which has just been taken, says of other chains."""

@@ -12,6 +12,7 @@ from ops.audit.exams import (
     PRINTED,
     START,
     WAITING,
+    Command,
     Exam,
     Record,
     broken,
@@ -23,7 +24,9 @@ from ops.audit.recent import Recent
 from ops.audit.tasks import Tasks
 
 #: How many decided exams are remembered at least, for lines about them that come later.
-RECENT_EXAMS = 1 << 14
+RECENT_EXAMS = 1 << 13
+#: The same of commands that are about no exam, or do not say so: what the dispatcher has buried.
+RECENT_OTHERS = 1 << 16
 #: Milliseconds for which a result may wait for its exam's start, and a little more.
 ORPHAN_MS = 360_000
 #: How many exams without a start are kept until it is known which files were removed.
@@ -45,7 +48,7 @@ class Ledger:
         self._on_exam = on_exam
         self._unopened: list[tuple[str, int]] = []
         self._others: dict[str, int] = {}
-        self._others_done: Recent[int] = Recent()
+        self._others_done: Recent[int] = Recent(least=RECENT_OTHERS)
         self._tasks = Tasks(findings)
         self._mails: Recent[bool] = Recent()
         self.handlers: dict[str, Callable[[Line], None]] = {
@@ -83,9 +86,10 @@ class Ledger:
             self._findings.lacking("without start", text, at_ms=at_ms)
 
     def _exam(self, pk: str) -> Exam:
-        exam = self._exams.get(pk)
-        if exam is None:
-            exam = self._exams[pk] = self._done.pop(pk) or Exam()
+        return self._exams.get(pk) or self._open(pk)
+
+    def _open(self, pk: str) -> Exam:
+        exam = self._exams[pk] = self._done.pop(pk) or Exam()
         return exam
 
     def _see(self, line: Line, what: int) -> int:
@@ -126,18 +130,20 @@ class Ledger:
             self._see(line, DONE)
             return
         exam = self._exam(pk)
+        command = exam.see(entry, DONE, line.type)
         if line.redelivered:
             self._findings.noted("confirmed again")
-        elif entry in exam.records and not exam.is_rebuilt:
+        elif command.record and not exam.is_rebuilt:
             self._findings.violated("decided twice", f"{pk}: {entry} was recorded twice")
-        if entry not in exam.records or not line.redelivered:
-            self._record(exam, entry, line)
-        self._saw(pk, exam, line, DONE)
+        if not (command.record and line.redelivered):
+            self._record(exam, command, line)
+        if exam.is_complete:
+            self._put_aside(pk, exam)
 
-    def _record(self, exam: Exam, entry: str, line: Line) -> None:
+    def _record(self, exam: Exam, command: Command, line: Line) -> None:
         name = line.type or ""
-        at_ms = entry_ms(entry) if line.at_ms is None else line.at_ms
-        exam.records[entry] = Record(
+        at_ms = entry_ms(line.entry or "") if line.at_ms is None else line.at_ms
+        command.record = Record(
             name, at_ms, line.value, line.event, line.reason, line.command_id, line.source
         )
         if name != START and line.event in ("applied", "corrected"):
@@ -203,13 +209,16 @@ class Ledger:
         """
         exam.see(line.entry or "", what, line.type)
         if exam.is_complete:
-            self._done.put(pk, exam)
-            del self._exams[pk]
+            self._put_aside(pk, exam)
+
+    def _put_aside(self, pk: str, exam: Exam) -> None:
+        self._done.put(pk, exam)
+        del self._exams[pk]
 
     def _find_burials(self, exam: Exam) -> None:
         """Look for what the dispatcher has buried: its line names the entry alone."""
-        for entry, seen in exam.commands.items():
-            if not seen & DONE and self._others_done.pop(entry):
+        for entry, command in exam.commands.items():
+            if not command.seen & DONE and self._others_done.pop(entry):
                 exam.see(entry, DONE | BURIED, None)
 
     def _judge(self, pk: str, exam: Exam) -> None:
@@ -223,10 +232,10 @@ class Ledger:
             self._on_exam(pk, exam)
 
     def _judge_open(self, pk: str, exam: Exam, *, end_ms: int, grace_ms: int) -> None:
-        for entry, seen in exam.commands.items():
-            if not seen & DONE:
-                grace = max(grace_ms, ORPHAN_MS) if seen & WAITING else grace_ms
-                self._undecided(pk, entry, seen, end_ms=end_ms, grace_ms=grace)
+        for entry, command in exam.commands.items():
+            if not command.seen & DONE:
+                grace = max(grace_ms, ORPHAN_MS) if command.seen & WAITING else grace_ms
+                self._undecided(pk, entry, command.seen, end_ms=end_ms, grace_ms=grace)
         end = outcome(exam.records)
         if end is None or end.decided_by:
             return

@@ -5,9 +5,10 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-#: How many are remembered at least. At a thousand commands a second it is a minute's: the clocks
-#: of several hosts, and lines that come late, may differ by so much.
-LEAST = 1 << 16
+#: How many are remembered at least. At 250 commands a second it is a minute's: the clocks of
+#: several hosts, and lines that come late, may differ by so much. Of what is forgotten too early a
+#: note is made, no more; and more of them would not fit a processor's cache.
+LEAST = 1 << 14
 
 
 class Recent(Generic[V]):

@@ -19,7 +19,8 @@ class Tasks:
 
     def given(self, entry: str, task_id: str) -> None:
         """Note that a task has a command to do; the one that had it before is rid of it."""
-        self.done(entry)
+        if entry in self._task_of:
+            self.done(entry)
         self._task_of[entry] = task_id
         count = self._open.get(task_id)
         if count is None:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from filestore.store import Store
 from ingest.bodies import MAX_BODY_BYTES
+from ingest.bulk import Bulk
 from ingest.handlers import Handlers
 from ingest.producer import Producer
 from ingest.refusals import refuse
@@ -39,6 +40,10 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     """Put the routes together. Nothing is sent to Redis until a request needs it."""
     producer = Producer(client)
     handlers = Handlers(client=client, store=store, producer=producer)
+    bulk = Bulk(producer)
+
+    async def end(_app: web.Application) -> None:
+        bulk.end()
 
     async def close(_app: web.Application) -> None:
         await producer.aclose()
@@ -51,10 +56,12 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
             web.get("/exams/{pk}", handlers.show_exam),
             web.post("/exams/{pk}/result", handlers.report_result),
             web.post("/echo", handlers.echo),
+            web.post("/commands", bulk.send_commands),
             web.get("/livez", handlers.livez),
             web.get("/readyz", handlers.readyz),
         ]
     )
+    app.on_shutdown.append(end)
     app.on_cleanup.append(close)
     return app
 

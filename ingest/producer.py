@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 import redis.asyncio
@@ -56,8 +56,12 @@ async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
     except redis.exceptions.RedisError as error:
         if not is_away(error):
             raise
-        advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
-        raise Unavailable(f"{type(error).__name__}: {error}", advice=advice) from error
+        raise _absence(error) from error
+
+
+def _absence(error: redis.exceptions.RedisError) -> Unavailable:
+    advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
+    return Unavailable(f"{type(error).__name__}: {error}", advice=advice)
 
 
 async def takes_commands(client: "redis.asyncio.Redis") -> bool:
@@ -119,14 +123,35 @@ class Producer:
         Raises:
             Unavailable: Within `ANSWER_LIMIT_S`; Redis may have the entry or not.
         """
+        entry = self._put(command)
+        async with answering():
+            return await entry
+
+    async def send_many(self, commands: Iterable[Command]) -> list[str | Exception]:
+        """
+        Put commands on the stream in their order: up to `MAX_BATCH` of them in one round trip.
+
+        Returns:
+            Of each command its entry id, or what `send` would raise: one can be taken and its
+            neighbour not.
+        """
+        entries = [self._put(command) for command in commands]
+        try:
+            if entries:
+                await asyncio.wait(entries, timeout=ANSWER_LIMIT_S)
+        finally:
+            for entry in entries:
+                entry.cancel()  # takes back what has not left; what is done stays as it is
+        return [_fate(entry) for entry in entries]
+
+    def _put(self, command: Command) -> "asyncio.Future[str]":
         entry: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(encode(command), entry))
         if self._pump is None or self._pump.done():
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
             self._pump = asyncio.create_task(self._send_all(), context=nobodys)
-        async with answering():
-            return await entry
+        return entry
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
@@ -152,6 +177,18 @@ class Producer:
         for answer in answers[:1]:
             _note(answer)
         return answers
+
+
+def _fate(entry: "asyncio.Future[str]") -> str | Exception:
+    """Say what became of a command that nobody waits for any more."""
+    if entry.cancelled():
+        return Unavailable(f"no answer from Redis within {ANSWER_LIMIT_S:g} s")
+    try:
+        return entry.result()
+    except redis.exceptions.RedisError as error:
+        return _absence(error) if is_away(error) else error
+    except Exception as error:  # whatever it is, whoever sent the command decides
+        return error
 
 
 def _note(answer: bytes | Exception) -> None:

@@ -13,6 +13,7 @@ class Event(StrEnum):
     ACCEPTED = "accepted"
     REQUEST_REFUSED = "request_refused"
     REQUEST_FAILED = "request_failed"
+    BULK_READ = "bulk_read"
     DISPATCHED = "dispatched"
     BURIED = "buried"
     REPLAYED = "replayed"

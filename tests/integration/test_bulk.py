@@ -220,12 +220,12 @@ async def test_taken_as_they_come(http: Http, client: Redis) -> None:
 async def test_client_that_does_not_read(http: Http) -> None:
     """A client that reads nothing until it has sent all does not hang, however much that is."""
     count = 40_000
-    line = b"0" + b" " * 299 + b"\n"  # no command; more bytes of lines and answers than fit a wire
+    line = b"0" + b" " * 999 + b"\n"  # no command; more bytes than all buffers on the way take
 
     def talk() -> int:
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.settimeout(30)
+            connection.settimeout(60)
             connection.connect((http.host, http.port))
             head = f"POST /commands HTTP/1.1\r\nHost: a\r\nContent-Type: {NDJSON}\r\n"
             more = f"Connection: close\r\nContent-Length: {len(line) * count}\r\n\r\n"

@@ -26,9 +26,9 @@ async def read_object(request: web.Request) -> dict[str, object]:
         )
     _check_type(request)
     try:
-        values = load_json(text)
+        values = load_json(text, called="body")
     except InvalidCommand as error:
-        raise Refusal(of_faults(Name.NOT_JSON, map(_of_body, error.faults))) from error
+        raise Refusal(of_faults(Name.NOT_JSON, error.faults)) from error
     if not isinstance(values, dict):
         raise InvalidCommand(Fault("body", f"must be a JSON object, not {kind(values)}"))
     return values
@@ -51,8 +51,3 @@ def _check_type(request: web.Request) -> None:
         seen = ascii(request.headers.get("Content-Type", "none"))
         fault = Fault("content-type", f"must be {JSON_TYPE} in UTF-8, not {seen}")
         raise Refusal(of_faults(Name.NOT_JSON_TYPE, [fault]))
-
-
-def _of_body(fault: Fault) -> Fault:
-    """Say "body" where the stream's contract says "data": a client over HTTP knows no other."""
-    return Fault("body", fault.message) if fault.field == "data" else fault

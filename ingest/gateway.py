@@ -15,6 +15,7 @@ from aiohttp import web
 from filestore.store import Store
 from ingest.acceptance import Acceptance
 from ingest.bodies import MAX_BODY_BYTES
+from ingest.bulk import Bulk
 from ingest.feed import Feed
 from ingest.handlers import Handlers
 from ingest.producer import Producer
@@ -45,12 +46,14 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     verdicts = Verdicts(feed, store)
     acceptance = Acceptance(producer=producer, verdicts=verdicts)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
+    bulk = Bulk(producer)
 
     async def begin(_app: web.Application) -> None:
         feed.start()
 
     async def end(_app: web.Application) -> None:
         verdicts.end()
+        bulk.end()
 
     async def close(_app: web.Application) -> None:
         await producer.aclose()
@@ -64,6 +67,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
             web.get("/exams/{pk}", handlers.show_exam),
             web.post("/exams/{pk}/result", handlers.report_result),
             web.post("/echo", handlers.echo),
+            web.post("/commands", bulk.send_commands),
             web.get("/commands/{id}", handlers.show_command),
             web.get("/livez", handlers.livez),
             web.get("/readyz", handlers.readyz),

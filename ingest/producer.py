@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -66,8 +66,12 @@ async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
     except redis.exceptions.RedisError as error:
         if not is_away(error):
             raise
-        advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
-        raise Unavailable(f"{type(error).__name__}: {error}", advice=advice) from error
+        raise _absence(error) from error
+
+
+def _absence(error: redis.exceptions.RedisError) -> Unavailable:
+    advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
+    return Unavailable(f"{type(error).__name__}: {error}", advice=advice)
 
 
 async def takes_commands(client: "redis.asyncio.Redis") -> bool:
@@ -140,7 +144,7 @@ class Producer:
         Raises:
             Unavailable: Within `ANSWER_LIMIT_S`; Redis may have the entry or not.
         """
-        entry: bytes = await self._send_soon(command)
+        entry: bytes = await self._answer(command)
         return entry.decode()
 
     async def send_once(self, command: Command, key: Key) -> tuple[str, bool]:
@@ -156,21 +160,42 @@ class Producer:
             KeyReused: The key stands for a command that asks for something else.
             Unavailable: As for `send`. Send it again: it will not be there twice.
         """
-        made, is_first = await self._send_soon(command, key)
+        made, is_first = await self._answer(command, key)
         asked_for, _, entry = made.decode().partition(" ")
         if asked_for != fingerprint(command):
             raise KeyReused
         return entry, bool(is_first)
 
-    async def _send_soon(self, command: Command, key: Key | None = None) -> Any:
+    async def send_many(self, commands: Iterable[Command]) -> list[str | Exception]:
+        """
+        Put commands on the stream in their order: up to `MAX_BATCH` of them in one round trip.
+
+        Returns:
+            Of each command its entry id, or what `send` would raise: one can be taken and its
+            neighbour not.
+        """
+        answers = [self._put(command) for command in commands]
+        try:
+            if answers:
+                await asyncio.wait(answers, timeout=ANSWER_LIMIT_S)
+        finally:
+            for answer in answers:
+                answer.cancel()  # takes back what has not left; what is done stays as it is
+        return [_fate(answer) for answer in answers]
+
+    async def _answer(self, command: Command, key: Key | None = None) -> Any:
+        answer = self._put(command, key)
+        async with answering():
+            return await answer
+
+    def _put(self, command: Command, key: Key | None = None) -> "asyncio.Future[Any]":
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(command, answer, key))
         if self._pump is None or self._pump.done():
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
             self._pump = asyncio.create_task(self._send_all(), context=nobodys)
-        async with answering():
-            return await answer
+        return answer
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
@@ -196,6 +221,18 @@ class Producer:
         for answer in answers[:1]:
             _note(answer)
         return answers
+
+
+def _fate(answer: "asyncio.Future[bytes]") -> str | Exception:
+    """Say what became of a command that nobody waits for any more."""
+    if answer.cancelled():
+        return Unavailable(f"no answer from Redis within {ANSWER_LIMIT_S:g} s")
+    try:
+        return answer.result().decode()
+    except redis.exceptions.RedisError as error:
+        return _absence(error) if is_away(error) else error
+    except Exception as error:  # whatever it is, whoever sent the command decides
+        return error
 
 
 def _note(answer: object) -> None:

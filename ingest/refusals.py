@@ -21,7 +21,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Exception as error:
         problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
-        _tell(problem, error, request)
+        tell(problem, error, request)
         return answer(
             problem.document(),
             status=problem.status,
@@ -45,7 +45,8 @@ def to_problem(error: Exception, *, where: str) -> Problem:
             return problems.problem(Name.INTERNAL, f"{where} failed; the log says why")
 
 
-def _tell(problem: Problem, error: Exception, request: web.Request) -> None:
+def tell(problem: Problem, error: Exception, request: web.Request) -> None:
+    """Write the line about a request, or a part of one, that is answered with a problem."""
     cause = error.__cause__ if isinstance(error, Refusal) else error
     about = {
         "status": problem.status,

@@ -1,14 +1,18 @@
 """Strict JSON: one value that every language reads alike, or the fault in it."""
 
 import json
+from functools import partial
 from typing import Any, NoReturn
 
 from ingest.faults import Fault, InvalidCommand, shorten
 
 
-def load_json(text: bytes) -> object:
+def load_json(text: bytes, *, called: str = "data") -> object:
     """
     Parse one JSON value, more strictly than Python does.
+
+    Args:
+        called: Name of the field that a fault of the whole is told of.
 
     Raises:
         InvalidCommand: Not UTF-8, not JSON, NaN or Infinity, the same key twice, a number or a
@@ -16,23 +20,25 @@ def load_json(text: bytes) -> object:
     """
     try:
         return json.loads(
-            text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique
+            text.decode("utf-8"),
+            parse_constant=partial(_no_constant, called),
+            object_pairs_hook=_unique,
         )
     except RecursionError:
-        raise InvalidCommand(Fault("data", "is nested too deeply")) from None
+        raise InvalidCommand(Fault(called, "is nested too deeply")) from None
     except UnicodeDecodeError as error:
-        raise InvalidCommand(Fault("data", f"is not UTF-8 at byte {error.start}")) from None
+        raise InvalidCommand(Fault(called, f"is not UTF-8 at byte {error.start}")) from None
     except json.JSONDecodeError as error:
         message = f"is not JSON: {error.msg} at character {error.pos}"
-        raise InvalidCommand(Fault("data", message)) from None
+        raise InvalidCommand(Fault(called, message)) from None
     except InvalidCommand:
         raise
     except ValueError as error:  # an integer of more digits than Python converts
-        raise InvalidCommand(Fault("data", f"is not acceptable JSON: {error}")) from None
+        raise InvalidCommand(Fault(called, f"is not acceptable JSON: {error}")) from None
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidCommand(Fault("data", f"is not JSON: {name}"))
+def _no_constant(called: str, name: str) -> NoReturn:
+    raise InvalidCommand(Fault(called, f"is not JSON: {name}"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import redis.exceptions
 
 from ops.settings import BadSettings, Settings, variable
 
@@ -20,7 +19,6 @@ AUTOSCALE = "Most and fewest tasks at once. [INVIGIL_EXAM_AUTOSCALE and so on; s
 CHAOS_RATE = "Commands per second."
 CHAOS_EVERY = "Seconds between two faults, on average; 0: none."
 CHAOS_FOLDER = "Keep ledger, logs and data here. [default: a temporary one, kept if it fails]"
-EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 
 
@@ -139,45 +137,13 @@ def config(*, as_json: bool) -> None:
         click.echo(f"{variable(name)}={shown[variable(name)]}\n    {field.description}\n")
 
 
-@main.command()
-@click.argument(
-    "type_name", metavar="TYPE", type=click.Choice(["exam.start", "exam.finish", "echo"])
-)
-@click.option("--pk", help="Exam; with --count the first part of the names.")
-@click.option("--duration", type=int, help="Seconds, of exam.start: 1 to 604800.")
-@click.option("--status", type=click.Choice(["pass", "fail"]), help="Result, of exam.finish.")
-@click.option("--text", help="What echo prints.")
-@click.option("--delay", type=float, help="Seconds that echo sleeps: 0 to 3600.")
-@click.option("--id", "command_id", help="Id of the command, for deduplication.")
-@click.option("--source", help="Who sends; ids are compared within one source.")
-@click.option("--count", type=click.IntRange(1), help="Send so many, to PK-1, PK-2, ...")
-def send(
-    type_name: str, command_id: str | None, source: str | None, count: int | None, **values: Any
-) -> None:
-    """
-    Put commands onto the stream, as XADD does.
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def send(arguments: tuple[str, ...]) -> None:
+    """Put a command onto the stream, or send a file of them."""
+    from ops.send_cli import command
 
-    \b
-    invigil send exam.start --pk math-7 --duration 120
-    invigil send exam.finish --pk math-7 --status pass
-    invigil send exam.start --pk load --duration 5 --count 10000
-    invigil send echo --text hello --delay 3
-    """
-    from ops import send as sender
-
-    settings = _settings()
-    data = {name: value for name, value in values.items() if value is not None}
-    try:
-        batch = sender.commands(type_name, data, command_id=command_id, source=source, count=count)
-        sender.run(settings, batch, total=count or 1, is_single=count is None)
-    except sender.InvalidCommand as error:
-        click.echo(f"invigil send: {error}", err=True)
-        _exit(EXIT_BAD_SETTINGS)
-    except redis.exceptions.RedisError as error:
-        shown = settings.shown()["REDIS_URL"] or settings.redis
-        click.echo(f"invigil send: Redis at {shown} does not take it: {error}", err=True)
-        click.echo("Is `invigil up` running, or REDIS_URL set to the right server?", err=True)
-        _exit(EXIT_FAILED)
+    command.main(list(arguments), prog_name="invigil send")
 
 
 @main.command()

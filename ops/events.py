@@ -14,6 +14,7 @@ class Event(StrEnum):
     ANSWERED_AGAIN = "answered_again"
     REQUEST_REFUSED = "request_refused"
     REQUEST_FAILED = "request_failed"
+    BULK_READ = "bulk_read"
     DISPATCHED = "dispatched"
     BURIED = "buried"
     REPLAYED = "replayed"

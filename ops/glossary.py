@@ -60,7 +60,10 @@ KEYS: Mapping[str, str] = {
     "method": "HTTP method of the request",
     "path": "path of the request; of a file, where it lies",
     "problem": "which problem was answered: `urn:invigil:problem:<name>`",
-    "detail": "the answer's detail; for a 500, the error that the answer keeps to itself",
+    "detail": "the answer's detail; for a 500, the error that the answer keeps to itself; of a "
+    "body of many commands the first line that was refused, or null",
+    "taken": "how many commands of a body Redis has",
+    "refused": "how many lines of a body were answered with a problem",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
     "it; of an exam, where it stands",
     # --- parts ------------------------------------------------------------------------------

@@ -30,9 +30,15 @@ VOCABULARY: Mapping[Event, Kind] = {
     ),
     # Of these an entry may lie on the stream that has no `accepted`.
     Event.REQUEST_FAILED: Kind.of(
-        "gateway: a request was answered 5xx; the client is told to come again",
+        "gateway: a request, or a part of one, was answered 5xx; the client is told to come again",
         "status method path problem detail trace_id",
         "command_id type pk exception",
+    ),
+    # Each command of it that is on the stream has its own `accepted`.
+    Event.BULK_READ: Kind.of(
+        "gateway: a body of many commands was read to its end, or for as long as it came",
+        "taken refused detail trace_id",
+        is_audit=False,
     ),
     Event.DISPATCHED: Kind.of(
         "dispatcher: an entry was read, decoded, and given to a Celery task",

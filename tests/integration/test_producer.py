@@ -1,6 +1,7 @@
 """The producer: many at once, and each with a fate of its own."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from support.breakable import Breakable
 from support.gateway import on_stream
 
 from ingest.commands import Command, Echo
-from ingest.producer import MAX_BATCH, Producer, Unavailable
+from ingest.producer import ANSWER_LIMIT_S, MAX_BATCH, Producer, Unavailable
 from ops.connect import connect, connect_async
 
 
@@ -88,3 +89,59 @@ async def test_producer_says_unavailable(producer: Producer, breakable: Breakabl
 
     with pytest.raises(Unavailable):
         await producer.send(Command(data=Echo(text="hi")))
+
+
+async def test_many_at_once(producer: Producer, client: Redis) -> None:
+    """Many commands are on the stream in their order, and each is told its own entry."""
+    texts = [str(number) for number in range(MAX_BATCH + 1)]
+
+    entries = await producer.send_many([Command(data=Echo(text=text)) for text in texts])
+
+    stored = on_stream(client)
+    assert entries == list(stored)
+    assert [one.data.model_dump()["text"] for one in stored.values()] == texts
+    assert await producer.send_many([]) == []
+
+
+async def test_many_while_redis_is_away(producer: Producer, breakable: Breakable) -> None:
+    """Each of many learns that Redis does not answer, as soon as one alone would."""
+    await producer.send(Command(data=Echo(text="first")))
+    breakable.freeze()
+    began = time.monotonic()
+
+    fates = await producer.send_many([Command(data=Echo(text="a"))] * 3)
+    took_s = time.monotonic() - began
+    breakable.thaw()
+
+    assert [type(fate) for fate in fates] == [Unavailable] * 3
+    assert took_s < ANSWER_LIMIT_S + 2
+
+
+async def test_many_given_up_are_not_sent_later(
+    producer: Producer, breakable: Breakable, client: Redis
+) -> None:
+    """Commands that had not left when their sender gave up are never sent."""
+    await producer.send(Command(data=Echo(text="first")))
+    breakable.freeze()
+    leaving = asyncio.create_task(producer.send(Command(data=Echo(text="leaving"))))
+    await asyncio.wait({leaving}, timeout=0.1)
+    behind = asyncio.create_task(producer.send_many([Command(data=Echo(text="behind"))] * 3))
+    await asyncio.wait({behind}, timeout=0.1)
+
+    behind.cancel()
+    await asyncio.wait({behind})
+    breakable.thaw()
+    await leaving
+    await producer.aclose()
+
+    texts = [one.data.model_dump()["text"] for one in on_stream(client).values()]
+    assert texts == ["first", "leaving"]
+
+
+async def test_many_when_redis_is_full(producer: Producer, client: Redis) -> None:
+    """A Redis that refuses what it is asked to keep is away, for each of many as for one."""
+    client.config_set("maxmemory", "1")
+
+    fates = await producer.send_many([Command(data=Echo(text="a"))] * 2)
+
+    assert [type(fate) for fate in fates] == [Unavailable] * 2

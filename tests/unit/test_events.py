@@ -132,6 +132,7 @@ def test_what_an_audit_needs() -> None:
 
     assert spared == {
         Event.REQUEST_REFUSED,
+        Event.BULK_READ,
         Event.MAIL_SKIPPED,
         Event.OUTPUT,
         Event.TELEMETRY_OFF,

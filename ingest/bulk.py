@@ -1,0 +1,143 @@
+"""Bulk: many commands in one request, answered line by line once the body has been read."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from itertools import islice
+
+from aiohttp import StreamReader, web
+
+from ingest.faults import Fault
+from ingest.lines import NDJSON, Line, Splitter
+from ingest.problems import Name, Problem, Refusal, of_faults, problem
+from ingest.producer import Producer
+from ingest.traces import TRACE
+from ingest.upload import Spool, Upload
+from ops import trace
+
+#: Lines whose commands go out in one pipeline. More of them save little, and hold up others.
+CHUNK = 500
+#: Bytes of answers that are kept in memory; what is more lies in a file without a name.
+MOST_IN_MEMORY = 1 << 20
+#: Bytes that are read from there at a time.
+PIECE_BYTES = 1 << 16
+#: What a client is told when the gateway ends before the body has.
+ENDS = "the gateway is ending: nothing from this line on was taken; send it again"
+BROKEN = (
+    "the body ended early, or is not compressed as it says: nothing from this line on was taken"
+)
+
+
+class _Stopped(Exception):  # noqa: N818 - says what happened
+    """There will be no more of the body; carries what its sender is told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class Bulk:
+    """``POST /commands``, and what it needs."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._ending: asyncio.Event = asyncio.Event()
+
+    def end(self) -> None:
+        """Let nobody read on: who is sending is told how far that came."""
+        self._ending.set()
+
+    async def send_commands(self, request: web.Request) -> web.StreamResponse:
+        """
+        Read a body of any length, and put its commands on the stream as they come in.
+
+        The answers are kept until the body has ended: a client that reads nothing while it sends
+        would else wait for us, and we for it.
+
+        Raises:
+            Refusal: Not declared as NDJSON in UTF-8, nothing in it, or broken before its first
+                line was whole.
+            Unavailable: Redis is away, and has taken none of its commands.
+        """
+        _check_type(request)
+        with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as answers:
+            upload = Upload(request, self._producer, answers)
+            try:
+                await self._read(request.content, upload)
+            finally:
+                upload.sum_up()
+            return await _answer(request, answers)
+
+    async def _read(self, content: StreamReader, upload: Upload) -> None:
+        lines = Splitter()
+        try:
+            async with contextlib.aclosing(self._pieces(content)) as pieces:
+                async for data in pieces:
+                    for chunk in _chunks(lines.feed(data)):
+                        await upload.take(chunk)
+            for chunk in _chunks(lines.end()):
+                await upload.take(chunk)
+        except _Stopped as stopped:
+            if upload.is_empty:
+                raise Refusal(stopped.problem) from stopped
+            upload.refuse(lines.number, stopped.problem)
+        if upload.is_empty:
+            fault = Fault("body", "is empty; send one JSON object in each line")
+            raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
+
+    async def _pieces(self, content: StreamReader) -> AsyncGenerator[bytes, None]:
+        """
+        Give the body as it comes in.
+
+        Raises:
+            _Stopped: It broke; or there is none to read yet, and the gateway ends.
+        """
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            while not content.at_eof():
+                yield await _piece(content, ending)
+        finally:
+            ending.cancel()
+
+
+async def _piece(content: StreamReader, ending: "asyncio.Task[bool]") -> bytes:
+    reading = asyncio.create_task(content.readany())
+    try:
+        await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        reading.cancel()
+    if not reading.done():
+        raise _Stopped(problem(Name.UNAVAILABLE, ENDS))
+    try:
+        return reading.result()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise _Stopped(problem(Name.BROKEN_BODY, BROKEN)) from error
+
+
+def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    iterator = iter(lines)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _check_type(request: web.Request) -> None:
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != NDJSON or charset not in {"utf-8", "utf8"}:
+        seen = ascii(request.headers.get("Content-Type", "none"))
+        fault = Fault("content-type", f"must be {NDJSON} in UTF-8, not {seen}")
+        raise Refusal(of_faults(Name.NOT_JSON_TYPE, [fault]))
+
+
+async def _answer(request: web.Request, answers: Spool) -> web.StreamResponse:
+    """Send what was kept; its length is known, so that a client can tell when some is missing."""
+    response = web.StreamResponse(headers={trace.NAME: trace.header(request[TRACE])})
+    response.content_type = NDJSON
+    response.content_length = answers.tell()
+    answers.seek(0)
+    with contextlib.suppress(ConnectionError):  # nobody is there any more; the log has it all
+        await response.prepare(request)
+        while piece := answers.read(PIECE_BYTES):
+            await response.write(piece)
+        await response.write_eof()
+    return response

@@ -1,0 +1,173 @@
+"""Upload: one body of many commands on its way, and what is answered to each of its lines."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeAlias, TypeVar
+
+import structlog
+from aiohttp import web
+from structlog.contextvars import bound_contextvars
+
+from ingest import ids, lines
+from ingest.commands import Command
+from ingest.faults import InvalidCommand
+from ingest.lines import Line, NotJson
+from ingest.problems import Name, Problem, of_faults, problem
+from ingest.producer import Producer, Unavailable
+from ingest.refusals import tell, to_problem
+from ingest.traces import TRACE
+from ops.events import Event
+
+T = TypeVar("T")
+
+#: Lines that are worked on before another request has its turn.
+BREATH = 10
+#: An answer to one line.
+Said: TypeAlias = Mapping[str, object]
+
+NO_ROOM = (
+    "there is no room for the answers, so which commands were taken is not known here; the log "
+    "has them; send the same lines again under ids of your own"
+)
+
+log = structlog.get_logger()
+
+
+class Spool(Protocol):
+    """A file for the answers."""
+
+    def write(self, data: bytes, /) -> int:
+        """Add to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give the next bytes, at most *size*."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a place."""
+
+    def tell(self) -> int:
+        """Say where it is."""
+
+
+class Upload:
+    """
+    The lines of one request: read, sent on in chunks, and answered in order.
+
+    Once Redis has turned a chunk away, nothing more of the body is tried: no command is taken
+    behind one that was not, and a client can resume from there.
+
+    Attributes:
+        taken: How many commands Redis has of it.
+        refused: How many lines were answered with a problem.
+        first_refusal: The first of these in words, or None.
+    """
+
+    def __init__(self, request: web.Request, producer: Producer, answers: Spool) -> None:
+        self.taken = 0
+        self.refused = 0
+        self.first_refusal: str | None = None
+        self._request = request
+        self._producer = producer
+        self._answers = answers
+        self._stopped: Problem | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no line has been answered yet."""
+        return not self.taken and not self.refused
+
+    async def take(self, chunk: Sequence[Line]) -> None:
+        """
+        Send on what the lines ask for, and write down an answer to each.
+
+        Raises:
+            Exception: What Redis said, when it has taken nothing at all of this body: then the
+                request as a whole has failed, and nothing has to be told line by line.
+        """
+        seen = [(line.number, self._read(line)) async for line in _breathing(chunk)]
+        fates = iter(await self._send([one for _, one in seen if isinstance(one, Command)]))
+        said: list[Said] = []
+        async for number, one in _breathing(seen):
+            fate = one if isinstance(one, Problem) else next(fates)
+            if isinstance(fate, Problem):
+                said.append(self._refused(number, fate))
+            elif isinstance(one, Command):
+                said.append(self._accepted(number, one, fate))
+        self._write(said)  # all at once, after the lines of the log: there may be no room
+
+    def refuse(self, number: int, problem: Problem) -> None:
+        """Answer a line with a problem."""
+        self._write([self._refused(number, problem)])
+
+    def sum_up(self) -> None:
+        """Write the line about the body, however it ended, unless nothing came of it at all."""
+        if not self.is_empty:
+            counts = {"taken": self.taken, "refused": self.refused}
+            log.info(Event.BULK_READ, **counts, detail=self.first_refusal)
+
+    def _refused(self, number: int, problem: Problem) -> Said:
+        self.refused += 1
+        self.first_refusal = self.first_refusal or f"line {number}: {problem.detail}"
+        return {"line": number, "problem": problem.document()}
+
+    def _accepted(self, number: int, command: Command, entry: str) -> Said:
+        self.taken += 1
+        pk = getattr(command.data, "pk", None)
+        exam = {"pk": pk} if pk else {}
+        traced = {"trace_id": command.trace.trace_id} if command.trace else {}
+        with bound_contextvars(command_id=command.id, type=command.type, **exam, **traced):
+            log.info(Event.ACCEPTED, entry=entry)
+        return {"line": number, "command_id": command.id, "entry": entry, **exam}
+
+    def _read(self, line: Line) -> Command | Problem:
+        if line.text is None:
+            return problem(Name.TOO_LARGE, f"the line has more than {lines.MAX_LINE_BYTES} bytes")
+        try:
+            command = lines.read(line.text)
+        except NotJson as error:
+            return of_faults(Name.NOT_JSON, error.faults)
+        except InvalidCommand as error:
+            return of_faults(Name.INVALID_COMMAND, error.faults)
+        made = ids.command_id(ids.new_uuid(), pk=getattr(command.data, "pk", None))
+        return replace(
+            command,
+            id=command.id or made,
+            trace=command.trace or self._request[TRACE],
+        )
+
+    async def _send(self, commands: Sequence[Command]) -> list[str | Problem]:
+        """Give the entry of each, or why there is none."""
+        if self._stopped:
+            return [self._stopped] * len(commands)
+        fates = await self._producer.send_many(commands)
+        errors = [fate for fate in fates if isinstance(fate, Exception)]
+        if errors:
+            if not self.taken and len(errors) == len(fates):
+                raise errors[0]
+            self._stop(errors[0])
+        return [self._problem(fate) if isinstance(fate, Exception) else fate for fate in fates]
+
+    def _stop(self, error: Exception) -> None:
+        advice = "the command was not taken, since one before it was not; send it again"
+        self._stopped = problem(Name.UNAVAILABLE, advice)
+        tell(self._problem(error), error, self._request)
+
+    def _problem(self, error: Exception) -> Problem:
+        return to_problem(error, where=f"{self._request.method} {self._request.path}")
+
+    def _write(self, answers: Iterable[Said]) -> None:
+        lines = (json.dumps(said, separators=(",", ":")).encode() + b"\n" for said in answers)
+        try:
+            self._answers.write(b"".join(lines))
+        except OSError as error:
+            raise Unavailable(f"{type(error).__name__}: {error}", advice=NO_ROOM) from error
+
+
+async def _breathing(items: Sequence[T]) -> AsyncIterator[T]:
+    """Give them one by one, and let other requests in between: a chunk takes 0.1 s and more."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % BREATH == 0:
+            await asyncio.sleep(0)

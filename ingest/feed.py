@@ -142,15 +142,15 @@ class Feed:
             raise now
         reached = extent(info)
         if self._position is None:
-            return min(reached.last, self._start(*now)) if self._has_failed else reached.last
+            return min(reached.last, self._start(*now))
         if missing := gap(self._position, reached):
             self._tell(of_gap(missing))
             return missing.after
         return self._position
 
     def _start(self, seconds: int, microseconds: int) -> Position:
-        """Tell when this process began, by Redis' clock: it may not have been there until now."""
-        age_ms = int(1000 * (time.monotonic() - self._began))
+        """Tell when this process began, by Redis' clock; rather too early than too late."""
+        age_ms = int(1000 * (time.monotonic() - self._began)) + 1
         return Position(1000 * seconds + microseconds // 1000 - age_ms, 0)
 
     def _tell(self, event: Happening) -> None:

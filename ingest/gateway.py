@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
 from ingest.feed import Feed
 from ingest.handlers import Handlers
+from ingest.live import Live
 from ingest.producer import Producer
 from ingest.refusals import refuse
 from ingest.traces import follow
@@ -30,6 +32,8 @@ from ops.settings import Settings, variable
 
 #: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
 GRACE_S = 5.0
+#: Files that are open at once: each client who listens to the events is one.
+MOST_FILES = 65_536
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 
@@ -47,6 +51,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     acceptance = Acceptance(producer=producer, verdicts=verdicts)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
     bulk = Bulk(producer)
+    live = Live(client, feed)
 
     async def begin(_app: web.Application) -> None:
         feed.start()
@@ -54,6 +59,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     async def end(_app: web.Application) -> None:
         verdicts.end()
         bulk.end()
+        live.end()
 
     async def close(_app: web.Application) -> None:
         await producer.aclose()
@@ -61,22 +67,25 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
 
     app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
-    app.add_routes(
-        [
-            web.post("/exams", handlers.start_exam),
-            web.get("/exams/{pk}", handlers.show_exam),
-            web.post("/exams/{pk}/result", handlers.report_result),
-            web.post("/echo", handlers.echo),
-            web.post("/commands", bulk.send_commands),
-            web.get("/commands/{id}", handlers.show_command),
-            web.get("/livez", handlers.livez),
-            web.get("/readyz", handlers.readyz),
-        ]
-    )
+    app.add_routes(_routes(handlers, bulk, live))
     app.on_startup.append(begin)
     app.on_shutdown.append(end)
     app.on_cleanup.append(close)
     return app
+
+
+def _routes(handlers: Handlers, bulk: Bulk, live: Live) -> list[web.RouteDef]:
+    return [
+        web.post("/exams", handlers.start_exam),
+        web.get("/exams/{pk}", handlers.show_exam),
+        web.post("/exams/{pk}/result", handlers.report_result),
+        web.post("/echo", handlers.echo),
+        web.post("/commands", bulk.send_commands),
+        web.get("/commands/{id}", handlers.show_command),
+        web.get("/events", live.events),
+        web.get("/livez", handlers.livez),
+        web.get("/readyz", handlers.readyz),
+    ]
 
 
 def run(settings: Settings) -> int:
@@ -89,6 +98,7 @@ def run(settings: Settings) -> int:
     part = os.environ.get("INVIGIL_PART", "gateway")
     configure(settings, part=part)
     telemetry.start(part)
+    _allow_many_clients()
     try:
         return asyncio.run(_serve(settings))
     finally:
@@ -123,6 +133,15 @@ async def _runner(settings: Settings) -> AsyncIterator[web.AppRunner]:
             yield runner
         finally:
             await runner.cleanup()
+
+
+def _allow_many_clients() -> None:
+    """Take what the system lets a process have: most give 1,024 files to who does not ask."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _end_signals() -> asyncio.Event:

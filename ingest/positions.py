@@ -88,7 +88,7 @@ def gap(asked: Position, extent: Extent) -> Gap | None:
         return Gap(asked=asked, resumes=extent.last, after=extent.last, reason=why)
     if asked == extent.last or (asked == START and extent.is_whole):
         return None
-    why = "events behind that id are not kept any more"
+    why = "what happened between that id and the next one is not kept, if anything did"
     if extent.first is None:
         return Gap(asked=asked, resumes=extent.last, after=extent.last, reason=why)
     if asked < extent.first:

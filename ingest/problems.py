@@ -33,6 +33,7 @@ class Name(StrEnum):
     NOT_JSON_TYPE = "unsupported-media-type"
     INVALID_COMMAND = "invalid-command"
     KEY_REUSED = "idempotency-key-reused"
+    INVALID_QUERY = "invalid-query"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
     UNAVAILABLE = "unavailable"
@@ -57,6 +58,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.NOT_JSON_TYPE: (415, "The body is not declared as JSON"),
         Name.INVALID_COMMAND: (422, "The command is not valid"),
         Name.KEY_REUSED: (422, "The key stands for another command"),
+        Name.INVALID_QUERY: (422, "The query is not valid"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
         Name.UNAVAILABLE: (503, "What is needed for this is away"),

@@ -1,6 +1,7 @@
 """The gateway as a process: what it logs, how it starts and how it ends."""
 
 import asyncio
+import resource
 import signal
 import socket
 import time
@@ -106,6 +107,21 @@ async def test_ends_although_redis_hangs(breakable: Breakable, tmp_path: Path) -
         assert (await under_way)[0] == 503
         assert await asyncio.to_thread(gateway.end) == (0, "")
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells another's limits")
+def test_takes_many_clients(breakable: Breakable, tmp_path: Path) -> None:
+    """The gateway asks for as many open files as it may have: each who listens is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with process(tmp_path, breakable.url) as gateway:
+            gateway.url()
+            found = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert found[0] == min(hard, 65_536) > 256
 
 
 def test_port_in_use(breakable: Breakable, tmp_path: Path) -> None:

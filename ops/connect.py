@@ -9,7 +9,7 @@ from redis.retry import Retry
 #: Seconds to wait for a connection, and for an answer. A blocking read asks for less than this.
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
-#: Connections of one process: hundreds of green threads take turns on them.
+#: Connections of one process: hundreds of green threads, or requests, take turns on them.
 MOST_CONNECTIONS = 64
 #: The gateway's tries after the first: a server that restarts is back within a second or so.
 RETRIES = 3
@@ -43,12 +43,15 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
     One XADD can make two entries when an answer is lost. Both carry the same command id, and the
     rules tell them apart.
     """
-    return redis.asyncio.Redis.from_url(
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=ANSWER_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
         retry=AsyncRetry(ExponentialBackoff(cap=LONGEST_WAIT_S, base=FIRST_WAIT_S), RETRIES),
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 #: What a caller catches to say "Redis is away": no connection, no answer, or an answer that a

@@ -376,3 +376,12 @@ async def test_event_ends_the_wait(
     status, body = await waiting
 
     assert (201, "started") == (status, body["status"])
+
+
+async def test_many_at_once(http: Http) -> None:
+    """However many come at once, they take turns on the connections to Redis: none is refused."""
+    asked = [http.post("/exams/math-7/result", json={"status": "pass"}) for _ in range(300)]
+
+    answers = await asyncio.gather(*asked)
+
+    assert [404] * 300 == [answer.status for answer in answers]

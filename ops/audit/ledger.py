@@ -114,13 +114,12 @@ class Ledger:
 
     def _dispatched(self, line: Line) -> None:
         self.counts["dispatched"] += 1
-        entry = line.entry or ""
-        if line.task_id:
-            self._tasks.given(entry, line.task_id)
         if line.pk:
-            self._saw(line.pk, self._exam(line.pk), line, DISPATCHED)
+            seen = self._saw(line.pk, self._exam(line.pk), line, DISPATCHED)
         else:
-            self._see(line, DISPATCHED)
+            seen = self._see(line, DISPATCHED)
+        if line.task_id and not seen & DONE:  # else the worker's file was read first, or it is late
+            self._tasks.given(line.entry or "", line.task_id)
 
     def _verdict(self, line: Line) -> None:
         entry, pk = line.entry or "", line.pk
@@ -201,15 +200,16 @@ class Ledger:
         self.counts["tasks"] += 1
         self._tasks.ended(line.task_id or "")
 
-    def _saw(self, pk: str, exam: Exam, line: Line, what: int) -> None:
+    def _saw(self, pk: str, exam: Exam, line: Line, what: int) -> int:
         """
-        Note what a line says of a command of an exam.
+        Note what a line says of a command of an exam; return what was seen of it by now.
 
         A complete exam is put aside: it is judged when no more lines about it can be near.
         """
-        exam.see(line.entry or "", what, line.type)
+        seen = exam.see(line.entry or "", what, line.type).seen
         if exam.is_complete:
             self._put_aside(pk, exam)
+        return seen
 
     def _put_aside(self, pk: str, exam: Exam) -> None:
         self._done.put(pk, exam)

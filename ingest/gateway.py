@@ -15,6 +15,7 @@ from aiohttp import web
 from filestore.store import Store
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.handlers import Handlers
+from ingest.listing import Listings
 from ingest.producer import Producer
 from ingest.refusals import refuse
 from ingest.traces import follow
@@ -39,6 +40,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     """Put the routes together. Nothing is sent to Redis until a request needs it."""
     producer = Producer(client)
     handlers = Handlers(client=client, store=store, producer=producer)
+    listings = Listings(store)
 
     async def close(_app: web.Application) -> None:
         await producer.aclose()
@@ -48,6 +50,8 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     app.add_routes(
         [
             web.post("/exams", handlers.start_exam),
+            web.get("/exams", listings.list_exams),
+            web.get("/exams/counts", listings.count_exams),  # before an exam of this name
             web.get("/exams/{pk}", handlers.show_exam),
             web.post("/exams/{pk}/result", handlers.report_result),
             web.post("/echo", handlers.echo),

@@ -26,6 +26,7 @@ class Name(StrEnum):
     TOO_LARGE = "too-large"
     NOT_JSON_TYPE = "unsupported-media-type"
     INVALID_COMMAND = "invalid-command"
+    INVALID_QUERY = "invalid-query"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
     UNAVAILABLE = "unavailable"
@@ -43,6 +44,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.TOO_LARGE: (413, "The body is too large"),
         Name.NOT_JSON_TYPE: (415, "The body is not declared as JSON"),
         Name.INVALID_COMMAND: (422, "The command is not valid"),
+        Name.INVALID_QUERY: (422, "The query is not valid"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
         Name.UNAVAILABLE: (503, "What is needed for this is away"),

@@ -148,6 +148,8 @@ class Rebuilder:
         with self._store.lock(pk, wait_s=0):
             try:
                 exam = self._store.load(pk)  # a person may have mended it, or an earlier try
+                if exam:
+                    self._store.sync(pk)
             except Damaged as error:
                 exam = self._make_anew(pk, letters, search, seen=str(error))
                 if exam is None:

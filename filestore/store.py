@@ -15,6 +15,7 @@ from filestore.document import Damaged, from_document, to_document
 from filestore.durable import replace_file, sync_folder
 from filestore.exam import Exam
 from filestore.fact import Status
+from filestore.index import Index
 
 #: Seconds to wait for an exam's lock. Its holder needs milliseconds, unless it was stopped.
 LOCK_WAIT_S = 10.0
@@ -47,15 +48,17 @@ class Store:
         self._lock = root / ".lock"
         self._open = root / ".open"
         self._damaged = root / ".damaged"
+        self.index = Index(root, path=self.path)
 
     def prepare(self) -> int:
         """
-        Make the folders, put them on the disk, and remove what killed writers left behind.
+        Make folders and index, put folders on the disk, remove what killed writers left behind.
 
         Returns:
             Number of files removed. A file whose writer is alive holds its lock, and stays.
         """
         self._make_folders()
+        self.index.prepare()
         return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
 
     def path(self, pk: str) -> Path:
@@ -140,6 +143,7 @@ class Store:
         replace_file(path, text, temporary=self._tmp / f"{exam.pk}{TEMPORARY}")
         if not is_open:
             self.close(exam.pk)
+        self.index.put(exam)  # last: a repeat finds the file, and comes to `sync`
 
     def open_exams(self) -> Iterator[str]:
         """Name the open exams, in no order, without reading them."""
@@ -153,12 +157,17 @@ class Store:
 
     def sync(self, pk: str) -> None:
         """
-        Put the name of an exam's document on the disk; its content is there before its name.
+        Put the name of an exam's document on the disk, and its row into the index.
+
+        Its content is on the disk before its name. Call under the exam's lock.
 
         Raises:
+            Damaged: The file is not a document of ours.
             OSError: The disk did not take it.
         """
         sync_folder(self.path(pk).parent)
+        if exam := self.load(pk):
+            self.index.put(exam)
 
     @contextmanager
     def lock(self, pk: str, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:

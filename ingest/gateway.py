@@ -19,6 +19,7 @@ from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
 from ingest.feed import Feed
 from ingest.handlers import Handlers
+from ingest.listing import Listings
 from ingest.live import Live
 from ingest.producer import Producer
 from ingest.refusals import refuse
@@ -67,16 +68,18 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
 
     app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
-    app.add_routes(_routes(handlers, bulk, live))
+    app.add_routes(_routes(handlers, Listings(store), bulk, live))
     app.on_startup.append(begin)
     app.on_shutdown.append(end)
     app.on_cleanup.append(close)
     return app
 
 
-def _routes(handlers: Handlers, bulk: Bulk, live: Live) -> list[web.RouteDef]:
+def _routes(handlers: Handlers, listings: Listings, bulk: Bulk, live: Live) -> list[web.RouteDef]:
     return [
         web.post("/exams", handlers.start_exam),
+        web.get("/exams", listings.list_exams),
+        web.get("/exams/counts", listings.count_exams),  # before an exam of this name
         web.get("/exams/{pk}", handlers.show_exam),
         web.post("/exams/{pk}/result", handlers.report_result),
         web.post("/echo", handlers.echo),

@@ -26,6 +26,7 @@ from filestore import durable, store
 from filestore.document import Damaged, to_document
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Status, Type
+from filestore.row import row_of
 from filestore.store import Store
 
 pytestmark = [
@@ -121,6 +122,9 @@ class Scene:
             pass
         self.act()
         assert self.new == self.store.load(PK)
+        assert self.new
+        assert [row_of(self.new)] == self.store.index.page(limit=5)
+        assert sum(self.store.index.counts().values()) == 1
 
 
 def under_fire(scene: Scene) -> int:

@@ -16,6 +16,7 @@ from filestore.document import Damaged
 from filestore.durable import sync_folder
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Status, Type
+from filestore.index import Index
 from filestore.store import Store
 
 PK = "a"
@@ -41,6 +42,16 @@ STORIES: dict[str, tuple[list[Fact], list[Fact]]] = {
     "result": ([START], [PASS]),
     "start again": ([START, EXPIRE], [EARLIER_START]),
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_filling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Keep a new index from being filled: its thread would be struck in the place of the writer.
+
+    Where nobody has prepared the store, the first row makes it. `test_index.py` fills it.
+    """
+    monkeypatch.setattr(Index, "_start", lambda _self: None)
 
 
 def apply(store: Store, facts: list[Fact]) -> None:

@@ -274,7 +274,7 @@ ZIPPED = {**JSON, "Content-Encoding": "gzip"}
         ("GET /exams/a%2Fb", ({}, b""), (422, "invalid-command")),
         ("GET /nowhere", ({}, b""), (404, "no-such-page")),
         ("GET /exams/", ({}, b""), (404, "no-such-page")),
-        ("GET /exams", ({}, b""), (405, "method-not-allowed")),
+        ("PUT /exams", ({}, b""), (405, "method-not-allowed")),
         ("DELETE /exams/a", ({}, b""), (405, "method-not-allowed")),
     ],
 )

@@ -160,7 +160,8 @@ class Disk:
     Each name, and each content, may be any that it had since it was last synced: the file system
     is free to bring them to the disk in any order. Stricter than ext4, as POSIX allows.
 
-    Folders that were there from the beginning stay; of those in *ignored* nothing is noted.
+    Folders that were there from the beginning stay; of those in *ignored* nothing is noted, nor of
+    the index: SQLite's own calls are not seen, and after a power cut it is made anew.
     """
 
     def __init__(self, root: Path, *, ignored: Container[Path] = ()) -> None:
@@ -234,4 +235,5 @@ class Disk:
         self._names[Path(source)].append(None)
 
     def _unlink_(self, _: None, path: Any) -> None:
-        self._names[Path(path)].append(None)
+        if Path(path) in self._names or not Path(path).name.startswith(".index."):
+            self._names[Path(path)].append(None)

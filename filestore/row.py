@@ -1,0 +1,65 @@
+"""Row: what the index keeps of an exam, and the shape of its table. Values only."""
+
+from dataclasses import dataclass
+
+from filestore.exam import Exam
+from filestore.fact import Status
+
+#: Counts are kept by triggers, so that nobody has to scan for them.
+SCHEMA = """
+CREATE TABLE exams (
+    pk TEXT PRIMARY KEY, status TEXT NOT NULL,
+    started_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, decided_ms INTEGER
+) WITHOUT ROWID;
+CREATE INDEX by_start ON exams (started_ms, pk);
+CREATE INDEX by_status ON exams (status, started_ms, pk);
+CREATE TABLE counts (status TEXT PRIMARY KEY, exams INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE boots (boot TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TRIGGER came AFTER INSERT ON exams BEGIN
+    INSERT INTO counts VALUES (new.status, 1)
+    ON CONFLICT (status) DO UPDATE SET exams = exams + 1;
+END;
+CREATE TRIGGER moved AFTER UPDATE OF status ON exams WHEN old.status <> new.status BEGIN
+    UPDATE counts SET exams = exams - 1 WHERE status = old.status;
+    INSERT INTO counts VALUES (new.status, 1)
+    ON CONFLICT (status) DO UPDATE SET exams = exams + 1;
+END;
+"""
+#: Writes a row over the one that is there, if they differ.
+PUT = """
+INSERT INTO exams VALUES (?, ?, ?, ?, ?) ON CONFLICT (pk) DO UPDATE SET
+    status = excluded.status, started_ms = excluded.started_ms,
+    deadline_ms = excluded.deadline_ms, decided_ms = excluded.decided_ms
+WHERE (status, started_ms, deadline_ms, decided_ms) IS NOT
+    (excluded.status, excluded.started_ms, excluded.deadline_ms, excluded.decided_ms)
+"""
+
+#: A row in the order of the table's columns.
+Values = tuple[str, str, int, int, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What the table knows of an exam; moments in milliseconds since 1970."""
+
+    pk: str
+    status: Status
+    started_ms: int
+    deadline_ms: int
+    decided_ms: int | None
+
+    def values(self) -> Values:
+        """In the order of the table's columns."""
+        return self.pk, self.status.value, self.started_ms, self.deadline_ms, self.decided_ms
+
+
+def row_of(exam: Exam) -> Row:
+    """Take from an exam what is in the table."""
+    standing = exam.standing
+    return Row(
+        pk=exam.pk,
+        status=standing.status,
+        started_ms=standing.started_ms,
+        deadline_ms=standing.deadline_ms,
+        decided_ms=standing.decided_ms,
+    )

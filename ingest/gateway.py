@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
+from ingest import pages
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.handlers import Handlers
 from ingest.producer import Producer
@@ -45,6 +46,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
 
     app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
+    app.add_routes(pages.ROUTES)
     app.add_routes(
         [
             web.post("/exams", handlers.start_exam),

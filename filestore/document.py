@@ -100,6 +100,8 @@ def _to_entry(record: Record) -> dict[str, Any]:
         entry["reason"] = record.reason.value
     if fact.source is not None:
         entry["source"] = fact.source
+    if record.task is not None:
+        entry["task"] = record.task
     return entry
 
 
@@ -114,8 +116,12 @@ def _from_entry(entry: Mapping[str, Any]) -> Record:
         type=kind,
         value=_value(kind, entry[_VALUE[kind]]),
     )
-    verdict = Verdict(entry["verdict"])
-    return Record(fact=fact, verdict=verdict, reason=None if reason is None else Reason(reason))
+    return Record(
+        fact=fact,
+        verdict=Verdict(entry["verdict"]),
+        reason=None if reason is None else Reason(reason),
+        task=entry.get("task"),
+    )
 
 
 def _value(kind: Type, seen: Any) -> Any:

@@ -1,7 +1,7 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from filestore.fact import Fact, Status, Type
@@ -29,11 +29,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A fact in an exam's history, with what applying it did."""
+    """
+    A fact in an exam's history, with what applying it did.
+
+    Attributes:
+        task: Id of the task that applied it, for people; the rules do not look at it.
+    """
 
     fact: Fact
     verdict: Verdict
     reason: Reason | None = None
+    task: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +103,17 @@ class Transition:
     waiting: tuple[Fact, ...] = ()
 
 
-def transition(pk: str, exam: Exam | None, facts: Sequence[Fact]) -> Transition:
+def transition(
+    pk: str, exam: Exam | None, facts: Sequence[Fact], *, task: str | None = None
+) -> Transition:
     """
     Apply *facts* to *exam*.
 
     A start is applied before the rest, so that a result which overtook its start is judged. The
     status depends on the set of all facts alone; only the verdicts tell in which order they came.
+
+    Args:
+        task: Id of the task that does it; it stands in the new records.
     """
     history = exam.history if exam else ()
     known = {record.fact.entry: record for record in history}
@@ -120,7 +131,8 @@ def transition(pk: str, exam: Exam | None, facts: Sequence[Fact]) -> Transition:
             waiting.append(fact)
             continue
         twin = first.get(fact.identity)
-        new.append(_record(fact, before=standing, after=after, twin=twin))
+        verdict, reason = _judge(fact, before=standing, after=after, twin=twin)
+        new.append(Record(fact=fact, verdict=verdict, reason=reason, task=task))
         seen.append(fact)
         first[fact.identity] = min(fact, twin or fact, key=_arrival)
         standing = after
@@ -192,17 +204,19 @@ def _first_of_each(facts: Iterable[Fact]) -> dict[tuple[str | None, str, Type], 
     return first
 
 
-def _record(fact: Fact, *, before: Standing | None, after: Standing, twin: Fact | None) -> Record:
+def _judge(
+    fact: Fact, *, before: Standing | None, after: Standing, twin: Fact | None
+) -> tuple[Verdict, Reason | None]:
     """Say what a fact did. *twin* is the first entry of the same command, where it came before."""
     if before is None or (before != after and _moves_on(fact, before)):
-        return Record(fact=fact, verdict=Verdict.APPLIED)
+        return Verdict.APPLIED, None
     if before != after:
-        return Record(fact=fact, verdict=Verdict.CORRECTED)
+        return Verdict.CORRECTED, None
     if twin and twin.value != fact.value:
-        return Record(fact=fact, verdict=Verdict.REFUSED, reason=Reason.CONFLICT)
+        return Verdict.REFUSED, Reason.CONFLICT
     if twin:
-        return Record(fact=fact, verdict=Verdict.DUPLICATE)
-    return Record(fact=fact, verdict=Verdict.REFUSED, reason=_reason(fact, after))
+        return Verdict.DUPLICATE, None
+    return Verdict.REFUSED, _reason(fact, after)
 
 
 def _moves_on(fact: Fact, before: Standing) -> bool:

@@ -14,11 +14,14 @@ from aiohttp import web
 
 from filestore.store import Store
 from ingest import pages
+from ingest.acceptance import Acceptance
 from ingest.bodies import MAX_BODY_BYTES
+from ingest.feed import Feed
 from ingest.handlers import Handlers
 from ingest.producer import Producer
 from ingest.refusals import refuse
 from ingest.traces import follow
+from ingest.verdicts import Verdicts
 from ops import notify, telemetry
 from ops.connect import connect_async
 from ops.events import Event
@@ -39,10 +42,20 @@ log = structlog.get_logger()
 def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) -> web.Application:
     """Put the routes together. Nothing is sent to Redis until a request needs it."""
     producer = Producer(client)
-    handlers = Handlers(client=client, store=store, producer=producer)
+    feed = Feed(client)
+    verdicts = Verdicts(feed, store)
+    acceptance = Acceptance(producer=producer, verdicts=verdicts)
+    handlers = Handlers(client=client, store=store, acceptance=acceptance)
+
+    async def begin(_app: web.Application) -> None:
+        feed.start()
+
+    async def end(_app: web.Application) -> None:
+        verdicts.end()
 
     async def close(_app: web.Application) -> None:
         await producer.aclose()
+        await feed.aclose()
 
     app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
@@ -53,10 +66,13 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
             web.get("/exams/{pk}", handlers.show_exam),
             web.post("/exams/{pk}/result", handlers.report_result),
             web.post("/echo", handlers.echo),
+            web.get("/commands/{id}", handlers.show_command),
             web.get("/livez", handlers.livez),
             web.get("/readyz", handlers.readyz),
         ]
     )
+    app.on_startup.append(begin)
+    app.on_shutdown.append(end)
     app.on_cleanup.append(close)
     return app
 

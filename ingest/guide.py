@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 from ingest.problems import Name, problem
 
 #: Problems that are explained here and not given yet; each leaves this list when it is.
-PROBLEMS_TO_COME = frozenset(
-    {
-        *("bad-header", "unknown-command", "already-decided", "already-started", "conflict"),
-        *("late", "idempotency-key-reused"),
-        "invalid-query",
-    }
-)
+PROBLEMS_TO_COME = frozenset({"invalid-query"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,5 @@
 """Handlers: one short function per route, from a request to an answer or a refusal."""
 
-import json
-from collections.abc import Mapping
-
 import redis.asyncio
 import structlog
 from aiohttp import web
@@ -10,15 +7,17 @@ from aiohttp import web
 from filestore.document import Damaged
 from filestore.store import Store
 from ingest import ids
+from ingest.acceptance import Acceptance, key_of
+from ingest.answers import answer
 from ingest.bodies import JSON_TYPE, read_object
-from ingest.commands import Command, Data, parse
+from ingest.commands import parse
 from ingest.disk import look
-from ingest.faults import Fault, InvalidCommand
+from ingest.faults import Fault, InvalidCommand, shorten
+from ingest.lookup import Lookup
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
-from ingest.producer import Producer, Unavailable, answering, takes_commands
-from ingest.traces import ABOUT, TRACE
-from ops import keys, telemetry
+from ingest.producer import Unavailable, answering, takes_commands
+from ops import keys
 from ops.events import Event
 
 #: Seconds that a readiness probe waits for Redis: most probes give up after one.
@@ -30,15 +29,19 @@ log = structlog.get_logger()
 class Handlers:
     """The routes, and what they need."""
 
-    def __init__(self, *, client: "redis.asyncio.Redis", store: Store, producer: Producer) -> None:
+    def __init__(
+        self, *, client: "redis.asyncio.Redis", store: Store, acceptance: Acceptance
+    ) -> None:
         self._redis = client
         self._store = store
-        self._producer = producer
+        self._accept = acceptance.accept
+        self._lookup = Lookup(client, store)
 
     async def start_exam(self, request: web.Request) -> web.Response:
         """``POST /exams {"pk"?, "duration"?}``."""
         values = await read_object(request)
-        pk = values.setdefault("pk", ids.new_pk())
+        key = key_of(request)
+        pk = values.setdefault("pk", ids.pk_of(key.uuid) if key else ids.new_pk())
         return await self._accept(request, parse("exam.start", values), pk=str(pk))
 
     async def report_result(self, request: web.Request) -> web.Response:
@@ -51,7 +54,7 @@ class Handlers:
         async with answering():
             if await is_unknown(self._redis, self._store, pk):
                 raise Refusal(_unknown(f"exam {pk} has not been started"))
-            return await self._accept(request, result, pk=pk)
+        return await self._accept(request, result, pk=pk)
 
     async def show_exam(self, request: web.Request) -> web.Response:
         """``GET /exams/{pk}``: the document as it lies on disk."""
@@ -70,6 +73,15 @@ class Handlers:
     async def echo(self, request: web.Request) -> web.Response:
         """``POST /echo {"text", "delay"?}``."""
         return await self._accept(request, parse("echo", await read_object(request)), pk=None)
+
+    async def show_command(self, request: web.Request) -> web.Response:
+        """``GET /commands/{id}``: where a command stands, and which task handled it."""
+        name = request.match_info["id"]
+        said = await self._lookup.find(name)
+        if said is None:
+            seen = f"{shorten(name)} is not known: never sent, or no longer kept"
+            raise Refusal(of_faults(Name.UNKNOWN_COMMAND, [Fault("id", seen)]))
+        return answer(said)
 
     async def livez(self, _request: web.Request) -> web.Response:
         """``GET /livez``: this process answers."""
@@ -91,31 +103,6 @@ class Handlers:
         async with answering():
             if await self._redis.hsetnx(keys.DAMAGED, pk, ""):
                 log.error(Event.EXAM_DAMAGED, pk=pk, error=str(error))
-
-    async def _accept(self, request: web.Request, data: Data, *, pk: str | None) -> web.Response:
-        """Answer 202, once Redis has the entry and the log says so."""
-        command = Command(data=data, id=ids.new_command_id(), trace=request[TRACE])
-        exam = {"pk": pk} if pk else {}
-        named = {"command_id": command.id, **exam}
-        structlog.contextvars.bind_contextvars(**named, type=command.type)
-        entry = await self._producer.send(command)
-        log.info(Event.ACCEPTED, entry=entry)
-        request[ABOUT].update(telemetry.ids(entry=entry, **named))
-        where = {"Location": f"/exams/{pk}"} if pk else {}
-        body = {**named, "entry": entry, **{name.lower(): at for name, at in where.items()}}
-        return answer(body, status=202, headers=where)
-
-
-def answer(
-    values: Mapping[str, object],
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-    content_type: str = JSON_TYPE,
-) -> web.Response:
-    """Make an answer of one line of JSON."""
-    body = json.dumps(values, separators=(",", ":")).encode() + b"\n"
-    return web.Response(body=body, status=status, headers=headers, content_type=content_type)
 
 
 def _unknown(message: str) -> Problem:

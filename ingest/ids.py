@@ -2,11 +2,17 @@
 
 import base64
 import os
+import re
 import time
 from uuid import UUID
 
 #: Bytes of noise in a UUIDv7 (the 6 bits of version and variant are overwritten) and in a pk.
 NOISE_BYTES = 10
+#: An exam's name, as `ingest/commands.py` has it, where there is one; then a UUID.
+_COMMAND_ID = re.compile(
+    r"(?:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\.)?"
+    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+)
 
 
 def uuid7(*, unix_ms: int, noise: bytes) -> UUID:
@@ -24,11 +30,35 @@ def uuid7(*, unix_ms: int, noise: bytes) -> UUID:
     return UUID(int=version & ~(0x3 << 62) | 0x2 << 62)
 
 
-def new_command_id() -> str:
-    """Name a command."""
-    return str(uuid7(unix_ms=time.time_ns() // 1_000_000, noise=os.urandom(NOISE_BYTES)))
+def new_uuid() -> UUID:
+    """Make one that no command has."""
+    return uuid7(unix_ms=time.time_ns() // 1_000_000, noise=os.urandom(NOISE_BYTES))
+
+
+def command_id(uuid: UUID, *, pk: str | None) -> str:
+    """
+    Name a command: ``<pk>.<uuid>``, or the UUID where it is about no exam.
+
+    So the exam, whose history tells what became of the command, is found by the id alone.
+    """
+    return f"{pk}.{uuid}" if pk else str(uuid)
+
+
+def parts(command: str) -> tuple[str | None, UUID] | None:
+    """Take the pk and the UUID out of a command's id; None when no gateway made it."""
+    found = _COMMAND_ID.fullmatch(command)
+    return (found[1], UUID(found[2])) if found else None
 
 
 def new_pk() -> str:
     """Name an exam: ``exam-`` and 16 letters or digits, which follow the rule for a pk."""
-    return f"exam-{base64.b32encode(os.urandom(NOISE_BYTES)).decode().lower()}"
+    return _pk(os.urandom(NOISE_BYTES))
+
+
+def pk_of(uuid: UUID) -> str:
+    """Name the exam of a start that came with an idempotency key: the same at every gateway."""
+    return _pk(uuid.bytes[:NOISE_BYTES])
+
+
+def _pk(noise: bytes) -> str:
+    return f"exam-{base64.b32encode(noise).decode().lower()}"

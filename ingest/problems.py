@@ -17,15 +17,22 @@ RETRY_AFTER_S = 2
 class Name(StrEnum):
     """The closed list of problems, by the last part of their type."""
 
+    BAD_HEADER = "bad-header"
     BROKEN_BODY = "broken-body"
     EMPTY_BODY = "empty-body"
     NOT_JSON = "not-json"
     NO_SUCH_PAGE = "no-such-page"
     UNKNOWN_EXAM = "unknown-exam"
+    UNKNOWN_COMMAND = "unknown-command"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    ALREADY_DECIDED = "already-decided"
+    ALREADY_STARTED = "already-started"
+    CONFLICT = "conflict"
+    LATE = "late"
     TOO_LARGE = "too-large"
     NOT_JSON_TYPE = "unsupported-media-type"
     INVALID_COMMAND = "invalid-command"
+    KEY_REUSED = "idempotency-key-reused"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
     UNAVAILABLE = "unavailable"
@@ -34,15 +41,22 @@ class Name(StrEnum):
 #: Status and title of each.
 TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
     {
+        Name.BAD_HEADER: (400, "A header is not what it should be"),
         Name.BROKEN_BODY: (400, "The body did not arrive as it was announced"),
         Name.EMPTY_BODY: (400, "The body is empty"),
         Name.NOT_JSON: (400, "The body is not JSON"),
         Name.NO_SUCH_PAGE: (404, "There is nothing at this path"),
         Name.UNKNOWN_EXAM: (404, "There is no such exam"),
+        Name.UNKNOWN_COMMAND: (404, "There is no such command"),
         Name.METHOD_NOT_ALLOWED: (405, "The path does not know this method"),
+        Name.ALREADY_DECIDED: (409, "The exam has been decided"),
+        Name.ALREADY_STARTED: (409, "The exam has been started"),
+        Name.CONFLICT: (409, "The command's id stands for another one"),
+        Name.LATE: (409, "The deadline has passed"),
         Name.TOO_LARGE: (413, "The body is too large"),
         Name.NOT_JSON_TYPE: (415, "The body is not declared as JSON"),
         Name.INVALID_COMMAND: (422, "The command is not valid"),
+        Name.KEY_REUSED: (422, "The key stands for another command"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
         Name.UNAVAILABLE: (503, "What is needed for this is away"),

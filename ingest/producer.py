@@ -5,11 +5,14 @@ import contextlib
 import contextvars
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
 from ingest.commands import Command, encode
+from ingest.once import KEPT_S, Key, fingerprint
 from ops import keys, outage
 from ops.connect import EXHAUSTED, GREATEST_ID, is_away, is_exhausted
 
@@ -25,6 +28,13 @@ NO_MORE_IDS = (
     "no more until an operator has made it anew (docs/architecture.md, Known limits); then send it "
     "again"
 )
+
+
+_ONCE = files("ingest").joinpath("once.lua").read_text()
+
+
+class KeyReused(Exception):  # noqa: N818 - says what was done
+    """A key that has been used for a command which asks for something else."""
 
 
 class Unavailable(Exception):  # noqa: N818 - says what the world is
@@ -89,10 +99,21 @@ async def takes_commands(client: "redis.asyncio.Redis") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """The fields of an entry on its way, and who waits for its id."""
+    """A command on its way, and who waits for what Redis answers."""
 
-    fields: dict[str, str]
-    entry: "asyncio.Future[str]"
+    command: Command
+    answer: "asyncio.Future[Any]"
+    key: Key | None = None
+
+    def write(self, pipeline: "redis.asyncio.client.Pipeline") -> None:
+        """Add what brings it onto the stream."""
+        fields = encode(self.command)
+        if self.key is None:
+            pipeline.xadd(keys.COMMANDS, dict(fields.items()))
+            return
+        flat = [text for pair in fields.items() for text in pair]
+        named = (keys.COMMANDS, keys.once(str(self.key.uuid)))
+        pipeline.eval(_ONCE, 2, *named, fingerprint(self.command), str(KEPT_S), *flat)
 
 
 class Producer:
@@ -119,14 +140,37 @@ class Producer:
         Raises:
             Unavailable: Within `ANSWER_LIMIT_S`; Redis may have the entry or not.
         """
-        entry: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(encode(command), entry))
+        entry: bytes = await self._send_soon(command)
+        return entry.decode()
+
+    async def send_once(self, command: Command, key: Key) -> tuple[str, bool]:
+        """
+        Put a command on the stream unless one was, under the same key, at whichever gateway.
+
+        Redis looks and adds in one step: there is no moment in which a key is half used.
+
+        Returns:
+            The id of the entry that Redis has, and whether this call has put it there.
+
+        Raises:
+            KeyReused: The key stands for a command that asks for something else.
+            Unavailable: As for `send`. Send it again: it will not be there twice.
+        """
+        made, is_first = await self._send_soon(command, key)
+        asked_for, _, entry = made.decode().partition(" ")
+        if asked_for != fingerprint(command):
+            raise KeyReused
+        return entry, bool(is_first)
+
+    async def _send_soon(self, command: Command, key: Key | None = None) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(command, answer, key))
         if self._pump is None or self._pump.done():
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
             self._pump = asyncio.create_task(self._send_all(), context=nobodys)
         async with answering():
-            return await entry
+            return await answer
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
@@ -135,16 +179,16 @@ class Producer:
 
     async def _send_all(self) -> None:
         while self._waiting:
-            batch = [one for one in self._waiting[:MAX_BATCH] if not one.entry.done()]
+            batch = [one for one in self._waiting[:MAX_BATCH] if not one.answer.done()]
             del self._waiting[:MAX_BATCH]
             _settle(batch, await self._send(batch))
 
-    async def _send(self, batch: list[_Waiting]) -> list[bytes | Exception]:
-        """Return one answer per command: its entry id, or what went wrong with it alone."""
+    async def _send(self, batch: list[_Waiting]) -> list[Any]:
+        """Return one answer per command: what Redis said, or what went wrong with it alone."""
         pipeline = self._redis.pipeline(transaction=False)
         try:
             for one in batch:
-                pipeline.xadd(keys.COMMANDS, dict(one.fields.items()))
+                one.write(pipeline)
             async with answering():
                 answers = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # whatever it is, each of those who wait raises it
@@ -154,22 +198,22 @@ class Producer:
         return answers
 
 
-def _note(answer: bytes | Exception) -> None:
+def _note(answer: object) -> None:
     """Say once that Redis, or the stream, takes nothing, and once that it does again."""
     if isinstance(answer, Exception) and is_exhausted(answer):
         outage.STREAM.went_on(answer)
     elif isinstance(answer, Unavailable) or (isinstance(answer, Exception) and is_away(answer)):
         outage.REDIS.went_on(answer)
-    elif isinstance(answer, bytes):
+    elif not isinstance(answer, Exception):
         outage.STREAM.ended()
         outage.REDIS.ended()
 
 
-def _settle(batch: list[_Waiting], answers: list[bytes | Exception]) -> None:
+def _settle(batch: list[_Waiting], answers: list[Any]) -> None:
     for one, answer in zip(batch, answers, strict=True):
-        if one.entry.done():  # nobody waits any more
+        if one.answer.done():  # nobody waits any more
             continue
         if isinstance(answer, Exception):
-            one.entry.set_exception(answer)
+            one.answer.set_exception(answer)
         else:
-            one.entry.set_result(answer.decode())
+            one.answer.set_result(answer)

@@ -5,8 +5,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ingest import problems
+from ingest.answers import answer
 from ingest.faults import InvalidCommand
-from ingest.handlers import answer
 from ingest.problems import Name, Problem, Refusal
 from ingest.producer import Unavailable
 from ops.events import Event

@@ -55,6 +55,11 @@ def attempts(pk: str) -> str:
     return f"invigil:attempts:{pk}"
 
 
+def once(command: str) -> str:
+    """String: what a command with an idempotency key asked for, and its entry. Expires."""
+    return f"invigil:once:{command}"
+
+
 def echo(source: str | None, command_id: str) -> str:
     """String: who is at work on an echo, or that it is done. Expires."""
     return f"invigil:echo:{json.dumps([source, command_id])}"

@@ -17,6 +17,11 @@ VOCABULARY: Mapping[Event, Kind] = {
         _IDS,
         "pk",
     ),
+    Event.ANSWERED_AGAIN: Kind.of(
+        "gateway: a request came again under its idempotency key; its command was on the stream",
+        _IDS,
+        "pk",
+    ),
     # Nothing of it reached the stream, and the client was told so: there is nothing to account for.
     Event.REQUEST_REFUSED: Kind.of(
         "gateway: a request was answered 4xx; nothing went to the stream",

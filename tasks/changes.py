@@ -11,10 +11,15 @@ from filestore.fact import Status, Type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An exam came to a status, by a record."""
+    """
+    An exam came to a status, by a record.
+
+    Attributes:
+        status: None: the record was refused, and the exam stays as it was.
+    """
 
     pk: str
-    status: Status
+    status: Status | None
     record: Record
 
 
@@ -28,19 +33,34 @@ def changes(exam: Exam, records: Sequence[Record]) -> list[Change]:
     ]
 
 
+def refusals(exam: Exam, records: Sequence[Record]) -> list[Change]:
+    """List which of *records* were refused: whoever waits for their answer is told, too."""
+    return [
+        Change(pk=exam.pk, status=None, record=record)
+        for record in records
+        if record.verdict is Verdict.REFUSED
+    ]
+
+
 def event_fields(change: Change, exam: Exam) -> dict[str, str]:
-    """Make an entry of the stream of events, named as in the stream of commands."""
+    """
+    Make an entry of the stream of events, named as in the stream of commands.
+
+    Its type says what the exam came to, or ``exam.refused``; then ``status`` is where it stands.
+    """
     fact = change.record.fact
     data = {
         "pk": change.pk,
-        "status": change.status,
+        "status": change.status or exam.standing.status,
         "at": iso(fact.at_ms),
         "deadline": iso(exam.standing.deadline_ms),
         "verdict": change.record.verdict,
         "command": fact.command,
         "entry": fact.entry,
     }
-    return {"type": f"exam.{change.status}", "data": json.dumps(data)}
+    if change.record.reason:
+        data["reason"] = change.record.reason
+    return {"type": f"exam.{change.status or Verdict.REFUSED}", "data": json.dumps(data)}
 
 
 def _status(exam: Exam, record: Record) -> Status:

@@ -17,7 +17,7 @@ from ops.events import Event
 from ops.lag import has_unread
 from tasks import attempts, dead, deadlines, inbox, report, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
-from tasks.changes import changes, event_fields
+from tasks.changes import changes, event_fields, refusals
 from tasks.inbox import Post
 from tasks.steps import applying, writing
 
@@ -35,12 +35,14 @@ class Desk:
     Attributes:
         orphan_after_s: Seconds for which a result waits for its exam's start.
         most_attempts: Attempts at a command before it is buried.
+        task: Id of the Celery task at work, where there is one.
     """
 
     redis: Redis
     store: Store
     orphan_after_s: int
     most_attempts: int
+    task: str | None = None
 
 
 @app.task(name=EXAM_TASK)
@@ -56,6 +58,7 @@ def exam(pks: list[str]) -> None:
         store=store(),
         orphan_after_s=settings.orphan_after,
         most_attempts=settings.max_deliveries,
+        task=exam.request.id,
     )
     for pk in pks:
         try:
@@ -106,7 +109,7 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, post: Post, is_all: boo
         is_all: Whether these are all that waits for this exam.
     """
     with applying(pk, facts, post) as own:
-        outcome = transition(pk, desk.store.load(pk), facts)
+        outcome = transition(pk, desk.store.load(pk), facts, task=desk.task)
         if outcome.exam and outcome.new:
             with writing(pk, own):
                 desk.store.save(outcome.exam)
@@ -179,13 +182,14 @@ def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool)
         is_all: Whether nothing else of this exam was being attempted.
     """
     entries = [record.fact.entry for record in records]
-    moved = changes(exam, records)
+    told = [*changes(exam, records), *refusals(exam, records)]
     with redis.pipeline(transaction=True) as pipeline:
         deadlines.keep(pipeline, exam)
-        for change in moved:
+        for change in told:
             fields = event_fields(change, exam)
             pipeline.xadd(keys.EVENTS, fields, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
-            pipeline.hincrby(keys.COUNTS, change.status, 1)
+            if change.status is not None:
+                pipeline.hincrby(keys.COUNTS, change.status, 1)
         if entries:
             pipeline.hdel(keys.inbox(exam.pk), *entries)
             pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)

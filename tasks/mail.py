@@ -33,6 +33,9 @@ MOST_HEADS = 200
 #: Seconds between two tries: doubling up to this.
 LONGEST_WAIT_S = 60
 
+#: Type of the events that tell of no change.
+REFUSED = b"exam.refused"
+
 log = structlog.get_logger()
 
 
@@ -134,7 +137,7 @@ def look(redis: Redis, bookmark: Bookmark | None, *, slot_s: int) -> tuple[Diges
         since_s=bookmark.slot_s if bookmark else None,
         before=last.counts,
         now=now,
-        named=[_named(fields) for _, fields in events],
+        named=[_named(fields) for _, fields in events if fields[b"type"] != REFUSED],
     )
     event = newest[0][0].decode() if newest else "0-0"
     return digest, Bookmark(slot_s=slot_s, event=event, counts=now)

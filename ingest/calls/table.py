@@ -13,7 +13,6 @@ TO_COME = frozenset(
         *("listExams", "countExams"),
         "listenToEvents",
         "sendCommands",
-        *("showCommand", "Prefer", "Preference-Applied", "Idempotency-Key", "exam.refused"),
     }
 )
 #: What can be asked for.

@@ -102,7 +102,7 @@ def test_absent(client: Client, store: Store) -> None:
 
 
 def test_late_is_recorded(client: Client, store: Store) -> None:
-    """A result after the deadline is in the history, refused as late."""
+    """A result after the deadline is in the history, refused as late, and an event says so."""
     deliver(client, Type.START, 5, at_ms=1_000)
     deliver(client, Type.EXPIRE, 6_000, at_ms=6_001)
     deliver(client, Type.FINISH, "pass", at_ms=6_002)
@@ -111,6 +111,11 @@ def test_late_is_recorded(client: Client, store: Store) -> None:
     last = json.loads(store.read("a") or b"")["history"][-1]
     assert ("refused", "late") == (last["verdict"], last["reason"])
     assert 0 == pending(client)
+    assert ["exam.started", "exam.absent", "exam.refused"] == events(client)
+    [(_, fields)] = client.xrevrange(keys.EVENTS, count=1)
+    told = json.loads(fields[b"data"])
+    assert ("absent", "late", last["command"]) == (told["status"], told["reason"], told["command"])
+    assert {b"started": b"1", b"absent": b"1"} == client.hgetall(keys.COUNTS)
 
 
 def test_result_overtakes(client: Client, store: Store) -> None:

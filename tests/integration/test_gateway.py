@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from redis import Redis
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from support.gateway import Http, on_stream, problem, serving
+from support.waiting import wait_until
 
 from filestore.exam import transition
 from filestore.fact import Fact, Type
 from filestore.store import Store
+from ingest import verdicts
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.commands import Echo
 from ops import keys, trace
@@ -47,12 +51,12 @@ def read_all(client: Redis) -> None:
     client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
 
 
-def save_started(store: Store, pk: str) -> None:
+def save_started(store: Store, pk: str, *, command: str = "c1") -> None:
     """Write the document of an exam that was started."""
     fact = Fact(
         at_ms=1_763_822_000_123,
         entry="1763822000123-0",
-        command="c1",
+        command=command,
         source=None,
         type=Type.START,
         value=120,
@@ -340,3 +344,35 @@ async def test_unexpected_error(http: Http, client: Redis) -> None:
     assert await problem(response) == (500, "internal")
     assert "WRONGTYPE" not in await response.text()
     assert "Retry-After" not in response.headers
+
+
+async def wait_for(http: Http, pk: str, seconds: int) -> tuple[int, dict[str, Any]]:
+    """Start an exam and prefer to wait for it."""
+    prefer = {"Prefer": f"wait={seconds}"}
+    response = await http.post("/exams", json={"pk": pk}, headers=prefer)
+    return response.status, await response.json()
+
+
+async def test_wait_is_over(http: Http) -> None:
+    """When nobody has applied the command by then, the answer is that it is taken."""
+    status, body = await wait_for(http, "math-7", 1)
+
+    assert (202, "math-7") == (status, body["pk"])
+
+
+async def test_event_ends_the_wait(
+    http: Http, client: Redis, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event about the command ends the wait, not the next look at the disk."""
+    monkeypatch.setattr(verdicts, "LOOK_S", 3600)
+    waiting = asyncio.create_task(wait_for(http, "math-7", 30))
+    is_sent = partial(client.exists, keys.COMMANDS)
+    await asyncio.to_thread(wait_until, is_sent, saying="the command is on the stream")
+    [(entry, command)] = on_stream(client).items()
+    save_started(store, "math-7", command=str(command.id))
+    data = {"pk": "math-7", "command": command.id, "entry": entry}
+    client.xadd(keys.EVENTS, {"type": "exam.started", "data": json.dumps(data)})
+
+    status, body = await waiting
+
+    assert (201, "started") == (status, body["status"])

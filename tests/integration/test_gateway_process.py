@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,19 @@ def test_port_in_use(breakable: Breakable, tmp_path: Path) -> None:
 
     assert status == 2
     assert said == f"invigil: INVIGIL_PORT: port {port} of 127.0.0.1 is in use\n"
+
+
+async def test_end_of_the_gateway_ends_the_wait(
+    breakable: Breakable, client: Redis, tmp_path: Path
+) -> None:
+    """A gateway that is asked to end does not keep those who wait: they are told what is sure."""
+    with process(tmp_path, breakable.url) as gateway:
+        url = gateway.url()
+        waiting = asyncio.create_task(post(f"{url}/exams", {"pk": "a"}, Prefer="wait=30"))
+        is_sent = partial(client.exists, keys.COMMANDS)
+        await asyncio.to_thread(wait_until, is_sent, saying="the command is on the stream")
+
+        gateway.process.send_signal(signal.SIGTERM)
+
+        assert 202 == (await waiting)[0]
+        assert await asyncio.to_thread(gateway.end) == (0, "")

@@ -153,7 +153,9 @@ def test_missed_slot_is_caught_up(counts: Client) -> None:
 
 
 def test_names(counts: Client) -> None:
-    """A digest names the exams, each in one digest only."""
+    """A digest names the exams, each in one digest only; a refusal is no change."""
+    data = json.dumps({"pk": "c", "status": "started"})
+    counts.xadd(keys.EVENTS, {"type": "exam.refused", "data": data})
     digest, moved = look(counts, None, slot_s=300)
     again, _ = look(counts, moved, slot_s=600)
 

@@ -95,8 +95,11 @@ def process(folder: Path, redis_url: str, **env: str) -> Iterator[Process]:
         gateway.process.communicate()
 
 
-async def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
+async def post(url: str, body: object, **headers: str) -> tuple[int, dict[str, Any]]:
     """Send one request from a client of its own."""
 
-    async with ClientSession() as session, session.post(url, json=body) as response:
+    async with (
+        ClientSession() as session,
+        session.post(url, json=body, headers=headers) as response,
+    ):
         return response.status, await response.json(content_type=None)

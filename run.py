@@ -110,7 +110,7 @@ def chosen_envs(
     if "--" in args:
         return with_pytest
     broken = ["chaos"] if "--matrix" in args else []
-    return [*with_pytest, "runtime", "otel", *broken, "lint", "type"]
+    return [*with_pytest, "runtime", "otel", "contract", *broken, "lint", "type"]
 
 
 def interpreters(minors: "Iterable[int]") -> "dict[int, str]":

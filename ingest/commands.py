@@ -44,7 +44,9 @@ class ExamStart(_Data):
     """Open an exam; its clock starts with the command's arrival on the stream."""
 
     pk: Pk
-    duration: int | None = Field(None, ge=1, le=MAX_DURATION_S, description="seconds")
+    duration: int | None = Field(
+        None, ge=1, le=MAX_DURATION_S, description="seconds, without a point"
+    )
 
 
 class ExamFinish(_Data):

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
+from ingest import pages
 from ingest.acceptance import Acceptance
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
@@ -68,6 +69,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
 
     app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
+    app.add_routes(pages.ROUTES)
     app.add_routes(_routes(handlers, Listings(store), bulk, live))
     app.on_startup.append(begin)
     app.on_shutdown.append(end)

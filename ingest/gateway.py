@@ -39,6 +39,9 @@ MOST_FILES = 65_536
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 
+#: Names in paths. One that is none of ours has a problem of its own; aiohttp's own pattern would
+#: leave a name with braces to another path.
+PK, ID = "{pk:[^/]+}", "{id:[^/]+}"
 #: What was set, for a handler that depends on it.
 SETTINGS = web.AppKey("SETTINGS", Settings)
 
@@ -82,11 +85,11 @@ def _routes(handlers: Handlers, listings: Listings, bulk: Bulk, live: Live) -> l
         web.post("/exams", handlers.start_exam),
         web.get("/exams", listings.list_exams),
         web.get("/exams/counts", listings.count_exams),  # before an exam of this name
-        web.get("/exams/{pk}", handlers.show_exam),
-        web.post("/exams/{pk}/result", handlers.report_result),
+        web.get(f"/exams/{PK}", handlers.show_exam),
+        web.post(f"/exams/{PK}/result", handlers.report_result),
         web.post("/echo", handlers.echo),
         web.post("/commands", bulk.send_commands),
-        web.get("/commands/{id}", handlers.show_command),
+        web.get(f"/commands/{ID}", handlers.show_command),
         web.get("/events", live.events),
         web.get("/livez", handlers.livez),
         web.get("/readyz", handlers.readyz),

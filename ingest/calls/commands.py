@@ -56,7 +56,7 @@ CALLS = (
                 name="id",
                 place="path",
                 text="The `command_id` or the `entry` of a 202.",
-                schema=TEXT,
+                schema={**TEXT, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,149}$"},
                 example=STANDING["command_id"],
             ),
         ),

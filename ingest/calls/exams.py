@@ -14,7 +14,7 @@ from ingest.calls.parts import (
     TO_RESULT,
     taken,
 )
-from ingest.calls.samples import ACCEPTED, EXAM, RESULTS, STARTED
+from ingest.calls.samples import ACCEPTED, EXAM, RESULTS, RUNNING, STARTED
 
 CALLS = (
     Operation(
@@ -32,7 +32,7 @@ CALLS = (
                 status=201,
                 text="The exam has been started.",
                 shape="Exam",
-                example=EXAM,
+                example=RUNNING,
                 headers=("Location", *APPLIED),
                 links=(TO_EXAM, TO_RESULT),
             ),

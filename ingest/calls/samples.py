@@ -2,6 +2,7 @@
 
 _COMMAND = "math-7.01a2102b-b64d-7496-a045-7c6e49ee6555"
 _ENTRY = "1795567629909-0"
+_TASK = "0ae58bde-1358-4b52-ad63-799989dc9161"
 
 STARTED = {
     "named": {"pk": "math-7", "duration": 120},
@@ -22,7 +23,7 @@ STANDING = {
     "pk": "math-7",
     "state": "applied",
     "entry": _ENTRY,
-    "task_id": "0ae58bde-1358-4b52-ad63-799989dc9161",
+    "task_id": _TASK,
 }
 
 _TIMES = {
@@ -30,29 +31,28 @@ _TIMES = {
     "deadline": "2026-11-25T00:49:09.909Z",
     "decided_at": "2026-11-25T00:48:02.417Z",
 }
-EXAM = {
-    "pk": "math-7",
-    "status": "pass",
-    **_TIMES,
-    "history": [
-        {
-            "at": "2026-11-25T00:47:09.909Z",
-            "entry": _ENTRY,
-            "command": _COMMAND,
-            "type": "exam.start",
-            "duration": 120,
-            "verdict": "applied",
-        },
-        {
-            "at": "2026-11-25T00:48:02.417Z",
-            "entry": "1795567682417-0",
-            "command": "math-7.01a2102c-833f-7120-8e3d-15d2cb4e20c1",
-            "type": "exam.finish",
-            "status": "pass",
-            "verdict": "applied",
-        },
-    ],
-}
+_HISTORY = [
+    {
+        "at": "2026-11-25T00:47:09.909Z",
+        "entry": _ENTRY,
+        "command": _COMMAND,
+        "type": "exam.start",
+        "duration": 120,
+        "verdict": "applied",
+        "task": _TASK,
+    },
+    {
+        "at": "2026-11-25T00:48:02.417Z",
+        "entry": "1795567682417-0",
+        "command": "math-7.01a2102c-833f-7120-8e3d-15d2cb4e20c1",
+        "type": "exam.finish",
+        "status": "pass",
+        "verdict": "applied",
+        "task": "5c1c1d2e-6f0b-4a56-9d0c-0a8d3f0c9b11",
+    },
+]
+EXAM = {"pk": "math-7", "status": "pass", **_TIMES, "history": _HISTORY}
+RUNNING = {**EXAM, "status": "started", "decided_at": None, "history": _HISTORY[:1]}
 LIST = {
     "exams": [{"pk": "math-7", "status": "pass", **_TIMES}],
     "next": "eyJhZnRlciI6WzE3OTU1Njc2Mjk5MDksIm1hdGgtNyJdfQ",

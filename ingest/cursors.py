@@ -103,7 +103,8 @@ def _status(text: str) -> Status:
 
 def _since(text: str) -> int:
     try:
-        ms = _whole(text) if text.isdecimal() else from_iso(text)
+        # No exam is older than 1970, so that a moment before is as good as its beginning.
+        ms = _whole(text) if text.isdecimal() else max(0, from_iso(text))
     except (ValueError, OverflowError):
         ms = -1
     if not 0 <= ms <= LAST_MS:

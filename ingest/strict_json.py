@@ -29,7 +29,8 @@ def load_json(text: bytes, *, called: str = "data") -> object:
     except UnicodeDecodeError as error:
         raise InvalidCommand(Fault(called, f"is not UTF-8 at byte {error.start}")) from None
     except json.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg} at character {error.pos}"
+        what = error.msg.removesuffix(" at")  # one of its messages says it already
+        message = f"is not JSON: {what} at character {error.pos}"
         raise InvalidCommand(Fault(called, message)) from None
     except InvalidCommand:
         raise

@@ -25,7 +25,8 @@ NEEDED = {"javascript": "node", "sh": "redis-cli"}
 
 def block(language: str, stack: Stack) -> str:
     """Take a program from the page, and let it speak to this system."""
-    [text] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.S | re.M)
+    texts: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.S | re.M)
+    [text] = texts
     socket = stack.settings.redis.removeprefix("unix://").partition("?")[0]
     here = text.replace("var/redis/redis.sock", socket).replace("http://127.0.0.1:8080", stack.url)
     assert here != text

@@ -78,6 +78,7 @@ def test_filters_beside_a_cursor() -> None:
         ("1763822000123", 1_763_822_000_123),
         ("1970-01-01T00:00:01Z", 1_000),
         ("1970-01-01T01:00:00.25+01:00", 250),
+        ("0001-01-01T00:00:00+14:00", 0),
     ],
 )
 def test_since(text: str, ms: int) -> None:
@@ -91,7 +92,6 @@ def test_since(text: str, ms: int) -> None:
         *(("status", text) for text in ("", "Pass", "open", "started,pass")),
         *(("since", text) for text in ("", "-1", "1e3", "NaN", "\u0663", "9" * 16, "9" * 5000)),
         *(("since", text) for text in ("yesterday", "2026-11-25", "2026-11-25T00:00:00")),
-        *(("since", text) for text in ("1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00")),
         *(("limit", text) for text in ("", "0", "-1", "501", "ten", "1.0", " 5", "\u0665")),
         ("cursor", ""),
         ("page", "2"),

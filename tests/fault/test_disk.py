@@ -64,7 +64,7 @@ def test_full_disk(stack: Stack, exam_disk: SmallDisk, witness: Witness) -> None
 
     wait_until(lambda: stack.has_status("full-before", "pass"), saying="pass")
     wait_until(lambda: stack.document("full-meanwhile"), saying="started")
-    assert stack.lines("available", what="disk")
+    wait_until(lambda: stack.lines("available", what="disk"), saying="it is said, too")
     assert not stack.lines("unavailable", what="lock")
     witness.check()
 

@@ -30,7 +30,10 @@ CALLS = (
         "`too-large` or `invalid-command`. When the body stops early, what was whole has been "
         "taken.",
         body=Body(
-            text="Commands, line by line.", media=NDJSON, examples={"two": BULK}, pattern=r"\S"
+            text="Commands, line by line.",
+            media=NDJSON,
+            examples={"two": BULK},
+            pattern=r"[^\t-\r ]",
         ),
         answers=(
             Answer(

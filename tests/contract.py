@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent
 #: Seconds for all of it, on two busy cores.
 LIMIT_S = 400
 #: Cases for each call in each phase that makes them up.
-CASES = 150
+CASES = 200
 #: Cases that are enough to say that nothing was found.
 ENOUGH = 2_000
 #: An answer that never ends is not one to wait for; it has tests of its own.

@@ -1,5 +1,6 @@
-"""Backlog: exams whose row could not be written at once, by name. It is written a little later."""
+"""Backlog: exams that were saved and whose row is still to be written, by name."""
 
+import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,12 @@ class Backlog:
         Raises:
             OSError: The disk did not take it.
         """
-        self._folder.mkdir(exist_ok=True)
-        (self._folder / f"{pk}~{secrets.token_hex(8)}").touch(0o640)
+        path = self._folder / f"{pk}~{secrets.token_hex(8)}"
+        try:
+            _touch(path)
+        except FileNotFoundError:
+            self._folder.mkdir(exist_ok=True)
+            _touch(path)
 
     def notes(self) -> list[str]:
         """List what was noted; nothing where nothing ever was."""
@@ -43,3 +48,7 @@ class Backlog:
 def pk_of(note: str) -> str:
     """Name the exam of a note: no pk has a ``~``."""
     return note.partition("~")[0]
+
+
+def _touch(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))

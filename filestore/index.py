@@ -12,30 +12,36 @@ from pathlib import Path
 
 from filestore.backlog import Backlog, pk_of
 from filestore.document import from_document
-from filestore.exam import Exam
 from filestore.fact import Status
 from filestore.row import Row, row_of
-from filestore.table import Table, Unready, try_lock
+from filestore.table import WAIT_S, Table, Unready, try_lock
 
 #: Seconds for which `Index.prepare` waits for a list that is being made. It is made in any case.
 PATIENCE_S = 1.0
+#: Seconds for which noted exams gather, so that one change of the table is for many of them.
+GATHER_S = 0.5
 #: Seconds between two looks at what another process is doing, or at a disk that is away.
 LOOK_S = 0.5
 #: Files read between two writes to the table.
 BATCH = 200
-#: Seconds for which a save waits for others who use the table. They need milliseconds; one that was
-#: stopped in the middle must not hold up every exam.
-PUT_WAIT_S = 0.03
+#: Batches that who asks for a list writes at most, and seconds for which it waits for others.
+MOST_BATCHES = 5
+ASKED_WAIT_S = 0.2
 
 
 class Index:
     """
     The list of exams under *root*, and how it is made from their files when there is none.
 
-    *path* tells an exam's file.
+    Whoever saves an exam writes its file first, then a note of its name: a row of its own would
+    cost as much as the file, and would have to wait for whoever uses the table. Now and then who
+    saves, and always who asks for a list, writes the rows of all that were noted, from the files. A
+    crash between file and note leaves the row behind until the command comes again, which it must.
 
-    Whoever saves an exam writes its file first, then its row here; a crash between the two leaves
-    the row behind until the command comes again, which it must.
+    Args:
+        root: The folder with the exams; the index lies there, too.
+        path: Tells an exam's file.
+        boot: Names this start of the machine; by default the kernel does.
     """
 
     def __init__(self, root: Path, *, path: Callable[[str], Path], boot: str | None = None) -> None:
@@ -45,6 +51,7 @@ class Index:
         self._backlog = Backlog(root / ".index.late")
         self._boot = _boot() if boot is None else boot
         self._filling: threading.Thread | None = None
+        self._gathered = 0.0
 
     def prepare(self) -> None:
         """
@@ -53,32 +60,32 @@ class Index:
         Raises:
             OSError: The disk did not say whether it is.
         """
-        if self._backlog.notes() or not _is_whole(self._table, self._boot):
+        self._freshen()
+        if not _is_whole(self._table, self._boot):
             self._start()
             self.join(PATIENCE_S)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for this process' thread; whether there is none at work any more."""
-        if self._filling:
-            self._filling.join(timeout_s)
-        return not (self._filling and self._filling.is_alive())
+        if thread := self._filling:
+            thread.join(timeout_s)
+        return not (thread and thread.is_alive())
 
-    def put(self, exam: Exam) -> None:
+    def note(self, pk: str) -> None:
         """
-        Write where an exam stands, or note that a thread is to do it, if others use the table.
-
-        Call under its lock, when its file is on the disk.
+        Have the row of an exam written before the list is shown. Call when its file is on the disk.
 
         Raises:
-            OSError: The disk did not take it.
+            OSError: The disk did not take the note.
         """
-        try:
-            is_short = self._table.put([row_of(exam)], boot=self._boot, wait_s=PUT_WAIT_S)
-        except TimeoutError:
-            self._backlog.add(exam.pk)
-            is_short = True
-        if is_short or self._backlog.notes():  # of others, perhaps, who were killed
-            self._start()
+        self._backlog.add(pk)
+        now = time.monotonic()
+        if now >= self._gathered:
+            self._gathered = now + GATHER_S
+            # Not by a thread: while one reads files, who saves waits for the interpreter's lock
+            # after each of its calls. In use or away: there is a next time.
+            with suppress(OSError, Unready):
+                self._work_off(wait_s=0)
 
     def page(
         self,
@@ -89,7 +96,10 @@ class Index:
         limit: int,
     ) -> list[Row]:
         """
-        List exams, newest first by (started_ms, pk).
+        List exams, newest first by (started_ms, pk), as they stood when it was asked.
+
+        Where the table cannot be written, or is written by somebody all the time, what was saved
+        just now may be missing.
 
         Args:
             since_ms: Those that started then or later.
@@ -99,42 +109,50 @@ class Index:
             Unready: The list is being made.
             OSError: The disk did not give it.
         """
+        self._freshen()
         return self._table.page(status=status, since_ms=since_ms, before=before, limit=limit)
 
     def counts(self) -> dict[Status, int]:
-        """Count the exams of each status, without a scan; raises as `page` does."""
+        """Count the exams of each status, without a scan; fresh, and raises, as `page` does."""
+        self._freshen()
         return self._table.counts()
+
+    def _freshen(self) -> None:
+        with suppress(OSError, Unready):
+            for _ in range(MOST_BATCHES):
+                if not self._work_off(wait_s=ASKED_WAIT_S):
+                    return
 
     def _start(self) -> None:
         if self.join(0):
-            self._filling = threading.Thread(target=self._catch_up, daemon=True)
+            self._filling = threading.Thread(target=self._fill_in_turn, daemon=True)
             self._filling.start()
 
-    def _catch_up(self) -> None:
-        """Work off the backlog, and fill the table or wait for whoever does, until it is right."""
+    def _fill_in_turn(self) -> None:
+        """Fill it, or wait for whoever does; a disk that is away is waited for."""
         while True:
             try:
                 if _is_whole(self._table, self._boot):
-                    if not self._work_off():
-                        return
-                    continue
+                    return
                 with self._turn() as is_ours:
                     if is_ours:
                         self._fill()
                         continue
             except (OSError, Unready):
-                pass  # away, in use, or made anew by somebody who found it damaged: look again
+                pass  # away, or made anew by somebody who found it damaged: look again
             time.sleep(LOOK_S)
 
-    def _work_off(self) -> bool:
+    def _work_off(self, *, wait_s: float = WAIT_S) -> bool:
         """Write the rows of some noted exams; whether there were any."""
         if not (notes := self._backlog.notes()[:BATCH]):
             return False
         pks = {pk_of(note) for note in notes}
-        # Read while nobody else writes: who saves one of them now has its row written afterwards.
-        self._table.put(_rows(map(self._path, pks)), boot=self._boot)
+        # Read while nobody else writes: who saves one of them now notes it again.
+        is_anew = self._table.put(_rows(map(self._path, pks)), boot=self._boot, wait_s=wait_s)
         for note in notes:
             self._backlog.remove(note)
+        if is_anew:
+            self._start()
         return True
 
     def _fill(self) -> None:

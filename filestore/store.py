@@ -143,7 +143,7 @@ class Store:
         replace_file(path, text, temporary=self._tmp / f"{exam.pk}{TEMPORARY}")
         if not is_open:
             self.close(exam.pk)
-        self.index.put(exam)  # last: a repeat finds the file, and comes to `sync`
+        self.index.note(exam.pk)  # last: a repeat finds the file, and comes to `sync`
 
     def open_exams(self) -> Iterator[str]:
         """Name the open exams, in no order, without reading them."""
@@ -157,17 +157,15 @@ class Store:
 
     def sync(self, pk: str) -> None:
         """
-        Put the name of an exam's document on the disk, and its row into the index.
+        Put the name of an exam's document on the disk, and note it for the index.
 
-        Its content is on the disk before its name. Call under the exam's lock.
+        Its content is on the disk before its name.
 
         Raises:
-            Damaged: The file is not a document of ours.
             OSError: The disk did not take it.
         """
         sync_folder(self.path(pk).parent)
-        if exam := self.load(pk):
-            self.index.put(exam)
+        self.index.note(pk)
 
     @contextmanager
     def lock(self, pk: str, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:

@@ -51,7 +51,7 @@ def _no_filling(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Where nobody has prepared the store, the first row makes it. `test_index.py` fills it.
     """
-    monkeypatch.setattr(Index, "_start", lambda _self: None)
+    monkeypatch.setattr(Index, "_start", lambda _self, **_: None)
 
 
 def apply(store: Store, facts: list[Fact]) -> None:

@@ -167,7 +167,9 @@ class Disk:
     def __init__(self, root: Path, *, ignored: Container[Path] = ()) -> None:
         self._ignored = ignored
         self._names: dict[Path, list[Inode | None]] = {
-            path: [Inode([path.read_bytes()])] for path in root.rglob("*") if path.is_file()
+            path: [Inode([path.read_bytes()])]
+            for path in root.rglob("*")
+            if path.is_file() and not _is_of_index(path)
         }
         self._open: dict[int, tuple[Path, Inode | None]] = {}
 
@@ -199,7 +201,7 @@ class Disk:
 
     def _open_(self, descriptor: int, path: Any, flags: int, *_: Any) -> None:
         path = Path(path)
-        if path.is_dir() or path.name == ".lock":
+        if path.is_dir() or path.name == ".lock" or _is_of_index(path):
             self._open[descriptor] = (path, None)
             return
         names = self._names.setdefault(path, [None])
@@ -227,7 +229,7 @@ class Disk:
                 del inodes[:-1]
 
     def _mkdir_(self, _: None, path: Any, *__: Any) -> None:
-        if Path(path) not in self._ignored:
+        if Path(path) not in self._ignored and not _is_of_index(Path(path)):
             self._names.setdefault(Path(path), [None]).append(Inode([None]))
 
     def _rename_(self, _: None, source: Any, target: Any) -> None:
@@ -235,5 +237,9 @@ class Disk:
         self._names[Path(source)].append(None)
 
     def _unlink_(self, _: None, path: Any) -> None:
-        if Path(path) in self._names or not Path(path).name.startswith(".index."):
+        if Path(path) in self._names or not _is_of_index(Path(path)):
             self._names[Path(path)].append(None)
+
+
+def _is_of_index(path: Path) -> bool:
+    return any(name.startswith(".index.") for name in (path.name, path.parent.name))

@@ -77,6 +77,12 @@ def filled(store: Store) -> list[str]:
     return names(store)
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who saves does not wait for more: the rows are written with each save."""
+    monkeypatch.setattr(index_module, "GATHER_S", 0.0)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Where the exams lie."""
@@ -154,7 +160,8 @@ def test_killed_between_file_and_row(store: Store) -> None:
     The command was not acknowledged, so it does come again, changes nothing, and is synced.
     """
     save(store, "a", at_ms=1)
-    with patch.object(Index, "put", side_effect=KilledError), pytest.raises(KilledError):
+    assert ["a"] == filled(store)
+    with patch.object(Index, "note", side_effect=KilledError), pytest.raises(KilledError):
         save(store, "a", at_ms=1, result="pass")
     assert [Status.STARTED] == [row.status for row in store.index.page(limit=5)]
 
@@ -166,8 +173,9 @@ def test_killed_between_file_and_row(store: Store) -> None:
 
 
 def test_full_disk(store: Store, root: Path) -> None:
-    """Where SQLite has no room, that is the disk's fault, and nothing is half done."""
+    """Where SQLite has no room the list stands still, and nothing is half done; then it goes on."""
     save(store, "a", at_ms=1)
+    assert ["a"] == names(store)
     connect = sqlite3.connect
 
     def small(*args: object, **kwargs: object) -> sqlite3.Connection:
@@ -176,15 +184,12 @@ def test_full_disk(store: Store, root: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection  # type: ignore[no-any-return]
 
-    def save_many() -> None:
-        for number in range(500):
+    with patch.object(sqlite3, "connect", small):
+        for number in range(index_module.BATCH):
             save(store, f"{'x' * 50}-{number}", at_ms=2)
+        assert len(names(store)) == sum(store.index.counts().values()) < index_module.BATCH
 
-    with patch.object(sqlite3, "connect", small), pytest.raises(OSError, match="full"):
-        save_many()
-
-    rows = store.index.page(limit=500)
-    assert len(rows) == sum(store.index.counts().values())
+    assert index_module.BATCH + 1 == len(filled(store)) == sum(store.index.counts().values())
     with closing(sqlite3.connect(root / ".index.sqlite")) as connection:
         assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
 
@@ -194,6 +199,7 @@ def test_made_anew_by_the_next_worker(store: Store, root: Path, damage: str) -> 
     """An index that is missing or damaged is made from the files when a worker starts."""
     rows = {save(store, f"e{at_ms}", at_ms=at_ms) for at_ms in range(30)}
     rows.add(save(store, "p", at_ms=50, result="fail"))
+    assert 31 == len(filled(store))
     spoil(root / ".index.sqlite", damage)
     with pytest.raises(Unready):
         store.index.page(limit=5)
@@ -209,6 +215,7 @@ def test_made_anew_by_the_next_worker(store: Store, root: Path, damage: str) -> 
 def test_made_anew_by_who_writes(store: Store, root: Path, damage: str) -> None:
     """A worker that meets a damaged index saves its exam all the same, and makes it anew."""
     save(store, "a", at_ms=1)
+    assert ["a"] == filled(store)
     spoil(root / ".index.sqlite", damage)
 
     save(store, "b", at_ms=2)
@@ -232,7 +239,7 @@ def spoil(path: Path, damage: str) -> None:
 def test_older_store(root: Path) -> None:
     """A store of before there was an index gets one; a file that is no document is not in it."""
     old = Store(root)
-    with patch.object(Index, "put"):
+    with patch.object(Index, "note"):
         for at_ms in range(3):
             save(old, f"e{at_ms}", at_ms=at_ms)
     old.path("bad").write_text("{")
@@ -248,7 +255,7 @@ def test_power_cut(root: Path) -> None:
     store.index = Index(root, path=store.path, boot="first")
     store.prepare()
     save(store, "a", at_ms=1)
-    with patch.object(Index, "put"):
+    with patch.object(Index, "note"):
         save(store, "lost", at_ms=2)
 
     Index(root, path=store.path, boot="first").prepare()
@@ -264,13 +271,14 @@ def test_one_fills_and_nobody_waits(root: Path, monkeypatch: pytest.MonkeyPatch)
     What was read from a file before a writer came never replaces what the writer knew.
     """
     old = Store(root)
-    with patch.object(Index, "put"):
+    with patch.object(Index, "note"):
         for at_ms in range(5):
             save(old, f"e{at_ms}", at_ms=at_ms)
     read = index_module._rows
     seen: list[str] = []
 
     def write_meanwhile(paths: list[Path]) -> list[Row]:
+        monkeypatch.setattr(index_module, "_rows", read)
         rows = list(read(paths))
         with pytest.raises(Unready):
             old.index.page(limit=5)
@@ -293,7 +301,7 @@ def test_filling_starts_over(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(index_module, "BATCH", 1)
     monkeypatch.setattr(index_module, "LOOK_S", 0.01)
     old = Store(root)
-    with patch.object(Index, "put"):
+    with patch.object(Index, "note"):
         for at_ms in range(3):
             save(old, f"e{at_ms}", at_ms=at_ms)
     fill, calls = Table.fill, [0]
@@ -347,7 +355,7 @@ def test_stopped_process(store: Store, root: Path, stopped: Callable[[], None]) 
 
     stopped()
 
-    assert ["b", "a"] == filled(store)
+    assert ["b", "a"] == names(store)
     assert saved[:0:-1] == sorted(store.index.page(limit=5), key=lambda row: row.pk)
     assert notes(root) == []
 
@@ -355,8 +363,7 @@ def test_stopped_process(store: Store, root: Path, stopped: Callable[[], None]) 
 @pytest.mark.parametrize("who", ["next worker", "next save"])
 def test_killed_with_notes(store: Store, root: Path, stopped: Callable[[], None], who: str) -> None:
     """The notes of one that was killed are worked off by whoever comes."""
-    with patch.object(Index, "_start"):
-        save(store, "a", at_ms=1)
+    save(store, "a", at_ms=1)
     stopped()
     other = Store(root)
     if who == "next worker":
@@ -364,23 +371,33 @@ def test_killed_with_notes(store: Store, root: Path, stopped: Callable[[], None]
     else:
         save(other, "b", at_ms=2)
 
-    assert "a" in filled(other)
     assert notes(root) == []
+    assert "a" in names(other)
+
+
+def test_who_asks_sees_what_was_saved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits to be written with more is written when somebody asks."""
+    monkeypatch.setattr(index_module, "GATHER_S", 3_600.0)
+    save(store, "a", at_ms=1)
+    save(store, "a", at_ms=1, result="pass")
+    save(store, "b", at_ms=2)
+
+    assert store.index.counts() == {"started": 1, "pass": 1, "fail": 0, "absent": 0}
+    assert ["b", "a"] == names(store)
 
 
 def test_note_made_while_one_is_worked_off(
     store: Store, root: Path, stopped: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who notes an exam just after its file was read for another note has its row written, too."""
-    with patch.object(Index, "_start"):
-        save(store, "a", at_ms=1)
+    save(store, "a", at_ms=1)
     stopped()
     read = index_module._rows
 
     def save_meanwhile(paths: Iterable[Path]) -> Iterator[Row]:
         monkeypatch.setattr(index_module, "_rows", read)
         rows = list(read(paths))
-        with patch.object(Table, "put", side_effect=TimeoutError), patch.object(Index, "_start"):
+        with patch.object(Table, "put", side_effect=TimeoutError):
             save(Store(root), "a", at_ms=1, result="pass")
         return iter(rows)
 

@@ -21,6 +21,7 @@ from support.crash_points import (
     faults,
     in_a_process,
 )
+from support.waiting import wait_until
 
 from filestore import durable, store
 from filestore.document import Damaged, to_document
@@ -36,6 +37,8 @@ pytestmark = [
 ]
 
 PK = "a"
+#: Seconds for which a slow disk is waited for.
+WAIT_S = 30
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +87,7 @@ class Scene:
         before, self.facts = STORIES[story]
         self.root = folder / "exams"
         self.store = Store(self.root)
-        self.store.prepare()
+        self.prepare()
         self.lay(before)
         self.old = self.store.load(PK)
         self._texts = self.texts()
@@ -92,6 +95,11 @@ class Scene:
         self.new = self.store.load(PK)
         assert self.new
         self.reset()
+
+    def prepare(self) -> None:
+        """See that the list is whole, however slow the disk: no thread is at it at the forks."""
+        self.store.prepare()
+        assert self.store.index.join(WAIT_S)
 
     def lay(self, facts: list[Fact]) -> None:
         """Apply what came before."""
@@ -123,14 +131,15 @@ class Scene:
 
     def check_repeat(self) -> None:
         """See that what was left behind is swept, nobody holds the lock, and it can be repeated."""
-        self.store.prepare()
+        self.prepare()
         assert [] == list((self.root / ".tmp").iterdir())
         with self.store.lock(PK, wait_s=0):
             pass
         self.act()
         assert self.new == self.store.load(PK)
         assert self.new
-        assert [row_of(self.new)] == self.store.index.page(limit=5)
+        rows = [row_of(self.new)]
+        wait_until(lambda: self.store.index.page(limit=5) == rows, saying="its row")
         assert sum(self.store.index.counts().values()) == 1
 
 

@@ -77,7 +77,10 @@ def test_key_again(stack: Stack) -> None:
     wait_until(lambda: stack.document(first.body["pk"]), saying="started")
     assert 1 == len(stack.document(first.body["pk"])["history"])
     assert 1 == len(stack.lines("accepted", command_id=first.body["command_id"], part="gateway"))
-    assert 1 == len(stack.lines("answered_again", command_id=first.body["command_id"]))
+    wait_until(
+        lambda: stack.lines("answered_again", command_id=first.body["command_id"]),
+        saying="its line",
+    )
 
 
 def test_key_again_with_a_wait(stack: Stack) -> None:
@@ -107,15 +110,26 @@ def test_bad_key(stack: Stack) -> None:
     assert (400, "bad-header") == (answer.status, name(answer))
 
 
+def settled(stack: Stack, command_id: str) -> dict[str, str]:
+    """Ask where a command stands until it is no longer on its way."""
+
+    def said() -> dict[str, str] | None:
+        body: dict[str, str] = stack.get(f"/commands/{command_id}").body
+        return None if body["state"] == "accepted" else body
+
+    return wait_until(said, saying=f"{command_id} settled")
+
+
 def test_where_a_command_stands(stack: Stack) -> None:
     """An exam's command is found by its id, or its entry's, with the task that handled it."""
     start(stack, "c1")
     taken = stack.post("/exams/c1/result", {"status": "pass"}).body
-    wait_until(lambda: stack.has_status("c1", "pass"), saying="passed")
 
-    said = stack.get(f"/commands/{taken['command_id']}").body
+    said = settled(stack, taken["command_id"])
 
-    (line,) = stack.lines("applied", command_id=taken["command_id"])
+    (line,) = wait_until(
+        lambda: stack.lines("applied", command_id=taken["command_id"]), saying="its line"
+    )
     assert said == {
         "command_id": taken["command_id"],
         "pk": "c1",
@@ -131,7 +145,7 @@ def test_where_a_refused_command_stands(stack: Stack) -> None:
     start(stack, "c2")
     refused = start(stack, "c2").body
 
-    said = stack.get(f"/commands/{refused['command_id']}").body
+    said = settled(stack, refused["command_id"])
 
     assert ("refused", "already started") == (said["state"], said["reason"])
 
@@ -143,7 +157,9 @@ def test_where_an_echo_stands(stack: Stack) -> None:
 
     assert "accepted" == stack.get(where).body["state"]
     wait_until(lambda: stack.get(where).body["state"] == "applied", saying="printed")
-    (line,) = stack.lines("echo_printed", command_id=taken["command_id"])
+    (line,) = wait_until(
+        lambda: stack.lines("echo_printed", command_id=taken["command_id"]), saying="its line"
+    )
     assert line["task_id"] == stack.get(f"/commands/{taken['entry']}").body["task_id"]
 
 

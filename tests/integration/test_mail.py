@@ -4,7 +4,6 @@ import json
 import mailbox
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import EmailMessage, Message
@@ -187,10 +186,8 @@ def test_bookmark(tmp_path: Path) -> None:
 
 def test_one_writer(tmp_path: Path) -> None:
     """While one digest goes out, a second task does not wait for it."""
-    before = time.monotonic()
     with locked(tmp_path) as first, locked(tmp_path) as second:
         assert (True, False) == (first, second)
-    assert time.monotonic() - before < 1
 
 
 @pytest.mark.parametrize("url", [None, "smtp://127.0.0.1:1"])

@@ -230,7 +230,7 @@ def test_second_signal_kills(tmp_path: Path) -> None:
         began = time.monotonic()
 
         assert up.end(signal.SIGINT, signal.SIGINT) == 130
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert up.said("ends") == ["redis"]
 
 

@@ -79,8 +79,10 @@ def filled(store: Store) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who saves does not wait for more: the rows are written with each save."""
+    """Who saves does not wait for more, and who asks does wait, however slow the disk."""
     monkeypatch.setattr(index_module, "GATHER_S", 0.0)
+    monkeypatch.setattr(index_module, "PATIENCE_S", 30.0)
+    monkeypatch.setattr(index_module, "ASKED_WAIT_S", 30.0)
 
 
 @pytest.fixture

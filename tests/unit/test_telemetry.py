@@ -181,9 +181,9 @@ def test_silent_collector_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     """A part ends in good time, whether or not anybody takes its last steps."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        silence = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "8"}
+        silence = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
         record(monkeypatch, PARENT, **silence)
         began = monotonic()
         telemetry.stop()
 
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30

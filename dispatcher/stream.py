@@ -1,6 +1,6 @@
 """Stream: read entries once, in order, and take up again those that nobody finished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -33,6 +33,7 @@ PENDING_PAGES = 20
 PAGE_COUNT = 500
 #: In a script, because redis-py makes a dict of the fields: a name that stands twice must be seen.
 _PAGE = "return redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])"
+NOTHING: Mapping[str, Sequence[str]] = {}
 NO_MORE_IDS = (
     f"{keys.COMMANDS} has an entry with the greatest id there is, so it takes no more: docs/"
     "architecture.md says, under Known limits, how to make it anew"
@@ -107,13 +108,21 @@ class Stream:
         return _entries(self._claim(keys=names, args=arguments)) or []
 
     def place(
-        self, letters: Sequence[Letter], *, echoes: Sequence[str], has_more: bool = False
+        self,
+        letters: Sequence[Letter],
+        *,
+        echoes: Sequence[str] = (),
+        messages: Mapping[str, Sequence[str]] = NOTHING,
+        has_more: bool = False,
     ) -> None:
         """
         Put letters into their inboxes, hand echoes over, and have nothing in hand any more.
 
+        The messages that tell the workers of it go out with it, or not at all.
+
         Args:
             echoes: Their entry ids.
+            messages: Celery's queue to messages for it.
             has_more: Whether others were read, by this dispatcher or the one before it, and are not
                 placed yet: until they are, nobody may say that an exam has no start.
 
@@ -123,8 +132,11 @@ class Stream:
         inboxes = [keys.inbox(letter.pk) for letter in letters]
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
         in_hand = keys.NOWHERE if has_more else keys.IN_HAND
-        names = [keys.LEASE, keys.COMMANDS, in_hand, keys.TIMES, *inboxes]
-        arguments = [self._token, keys.GROUP, keys.SLOW_CONSUMER, *texts, *echoes]
+        exam, slow = (messages.get(queue, ()) for queue in (keys.QUEUE_EXAM, keys.QUEUE_SLOW))
+        queues = [KEY_PREFIX + keys.QUEUE_EXAM, KEY_PREFIX + keys.QUEUE_SLOW]
+        names = [keys.LEASE, keys.COMMANDS, in_hand, keys.TIMES, *queues, *inboxes]
+        arguments: list[str | int] = [self._token, keys.GROUP, keys.SLOW_CONSUMER]
+        arguments += [len(exam), *exam, len(slow), *slow, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
 

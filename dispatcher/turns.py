@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from time import monotonic
 
 import redis.exceptions
@@ -9,7 +10,7 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from dispatcher.bell import Message, new_task_id, send, trace_for
+from dispatcher.bell import Bells, Message, new_task_id, trace_for
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
@@ -62,7 +63,7 @@ class Dispatcher:
             on_turn: Called after each turn that went well.
         """
         self._redis = redis
-        self._app = app
+        self._bells = Bells(app)
         self._settings = settings
         self._stop = stop
         self._on_turn = on_turn
@@ -71,6 +72,7 @@ class Dispatcher:
         self._rebuilder = Rebuilder(
             redis, store=self._store, stream=self._stream, settings=settings
         )
+        self._fire_at = 0.0
         self._claim_at = 0.0
         self._sweep_at = 0.0
         self._sweeping: Iterator[list[Exam]] | None = None
@@ -88,7 +90,7 @@ class Dispatcher:
         """
         self._stream.ensure_group()
         self.recover()
-        self._sweep_at, self._sweeping = 0.0, None
+        self._fire_at, self._sweep_at, self._sweeping = 0.0, 0.0, None
         while not self._stop.is_set():
             self.turn()
             self._on_turn()
@@ -99,11 +101,12 @@ class Dispatcher:
         while entries := self._stream.read_pending(after):
             self.dispatch(entries, redelivered=True, has_more=True)
             after = entries[-1].id
-        self._stream.place([], echoes=[])
+        self._stream.place([])
 
     def turn(self) -> None:
         """Fire deadlines, dispatch what is new, look after what was left; or wait."""
-        next_in_ms = self.fire()
+        if monotonic() >= self._fire_at:
+            self._fire_at = monotonic() + min(self.fire(), WAIT_MS) / 1000
         entries = self._stream.read_new()
         self._fullness.note(is_full=entries is None)
         if entries is None:
@@ -116,7 +119,7 @@ class Dispatcher:
         self.clean_up()
         self._rebuilder.turn()
         if not (entries or self._rebuilder.is_busy or self._sweeping):
-            self._stream.wait(min(next_in_ms, WAIT_MS))
+            self._stream.wait(ceil(1000 * (self._fire_at - monotonic())))
 
     def look_after(self) -> None:
         """Dispatch again what nobody finished: exams first, then echoes as there is room."""
@@ -182,11 +185,14 @@ class Dispatcher:
         with dispatching(found) as reads:
             letters = [letter for read in reads if (letter := self._letter(read))]
             echoes = self._echoes(reads)
-            placed = [echo.kwargs["entry"] for echo in echoes]
-            self._stream.place(letters, echoes=placed, has_more=has_more)
             fitting = echoes[: self._stream.echo_room()] if echoes else []
-            tasks = [*self._bells(letters), *fitting]
-            send(self._app, tasks)
+            tasks = [*self._calls(letters), *fitting]
+            self._stream.place(
+                letters,
+                echoes=[echo.kwargs["entry"] for echo in echoes],
+                messages=self._bells.write(tasks),
+                has_more=has_more,
+            )
             dispatched(reads, letters, tasks, redelivered=redelivered)
 
     def read(self, entry: Entry) -> Read | None:
@@ -206,7 +212,7 @@ class Dispatcher:
     def _letter(self, read: Read) -> Letter | None:
         return letter(read.command, entry=read.entry, duration_s=self._settings.exam_duration)
 
-    def _bells(self, letters: Sequence[Letter]) -> list[Message]:
+    def _calls(self, letters: Sequence[Letter]) -> list[Message]:
         route = ROUTES["exam.start"]
         return [
             Message(

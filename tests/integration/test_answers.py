@@ -113,9 +113,9 @@ def test_bad_key(stack: Stack) -> None:
 def settled(stack: Stack, command_id: str) -> dict[str, str]:
     """Ask where a command stands until it is no longer on its way."""
 
-    def said() -> dict[str, str] | None:
+    def said() -> dict[str, str]:
         body: dict[str, str] = stack.get(f"/commands/{command_id}").body
-        return None if body["state"] == "accepted" else body
+        return {} if body["state"] == "accepted" else body
 
     return wait_until(said, saying=f"{command_id} settled")
 

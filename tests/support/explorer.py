@@ -20,11 +20,13 @@ import redis
 from greenlet import GreenletExit, getcurrent, greenlet
 from redis.client import Pipeline
 
+import dispatcher.bell
 import dispatcher.lease
 import dispatcher.stream
 import dispatcher.turns
 import tasks.exam
 from dispatcher.lease import LeaseLost
+from dispatcher.stream import Stream
 from dispatcher.turns import Dispatcher
 from filestore.exam import Exam
 from filestore.store import Store
@@ -153,11 +155,11 @@ class World:
         self.shown.append((exam.pk, exam.standing.status.value))
         step()
 
-    def send(self, _app: Any, messages: list[Any]) -> None:
-        """Ring; a bell may be lost, or rung twice."""
-        step()
-        for message in messages:
-            self.bells += [message.args[0]] * self.rng.choice(RINGS)
+    def place(self, stream: Stream, *args: Any, messages: Any = None, **kwargs: Any) -> None:
+        """Place letters and ring, in one step; a bell may be lost, or rung twice."""
+        _PLACE(stream, *args, **kwargs)
+        for pks in messages or ():
+            self.bells += [pks] * self.rng.choice(RINGS)
 
     def enter(self, act: Callable[[], None]) -> None:
         """Let somebody in."""
@@ -230,7 +232,12 @@ class World:
         return found
 
 
-_SAVE = Store.save
+def _pks_of(_: object, messages: list[Any]) -> list[Any]:
+    """Write messages as this world's bells are written."""
+    return [message.args[0] for message in messages]
+
+
+_SAVE, _PLACE = Store.save, Stream.place
 
 
 @contextmanager
@@ -246,8 +253,9 @@ def world(settings: Settings, folder: Path, seed: int) -> Iterator[World]:
         (dispatcher.stream, "LONGEST_IDLE_MS", LONGEST_IDLE_MS),
         (dispatcher.turns, "CLAIM_EVERY_S", CLAIM_EVERY_S),
         (dispatcher.turns, "SWEEP_EVERY_S", SWEEP_EVERY_S),
-        (dispatcher.turns, "send", one.send),
-        (dispatcher.stream.Stream, "wait", lambda *_: step()),
+        (dispatcher.bell.Bells, "write", _pks_of),
+        (Stream, "place", lambda *args, **kwargs: one.place(*args, **kwargs)),  # noqa: PLW0108
+        (Stream, "wait", lambda *_: step()),
         (time, "sleep", lambda _: step()),
         (Store, "save", lambda store, exam: one.save(store, exam)),  # noqa: PLW0108 - it binds
         (tasks.exam, "redis_client", lambda: one.redis),

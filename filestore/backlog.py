@@ -25,7 +25,7 @@ class Backlog:
         Raises:
             OSError: The disk did not take it.
         """
-        path = self._folder / f"{pk}~{secrets.token_hex(8)}"
+        path = f"{self._folder}/{pk}~{secrets.token_hex(8)}"
         try:
             _touch(path)
         except FileNotFoundError:
@@ -50,5 +50,5 @@ def pk_of(note: str) -> str:
     return note.partition("~")[0]
 
 
-def _touch(path: Path) -> None:
+def _touch(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from filestore.exam import Exam, Reason, Record, Verdict, stand
@@ -68,8 +69,8 @@ def salvage_start(text: bytes) -> int | None:
 
 def iso(ms: int) -> str:
     """Milliseconds since 1970 as ``2026-11-23T08:00:00.123Z``."""
-    moment = _EPOCH + ms * _MS
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second_s, rest_ms = divmod(ms, 1000)
+    return f"{_second(second_s)}.{rest_ms:03}Z"
 
 
 def from_iso(text: str) -> int:
@@ -83,6 +84,12 @@ def from_iso(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return (moment - _EPOCH) // _MS
+
+
+@lru_cache(maxsize=256)
+def _second(second_s: int) -> str:
+    """Write a moment up to its second; those of one exam, and of its neighbours, share a few."""
+    return (_EPOCH + timedelta(seconds=second_s)).isoformat().removesuffix("+00:00")
 
 
 def _to_entry(record: Record) -> dict[str, Any]:

@@ -131,6 +131,7 @@ class Feed:
                 self._position = position(entry.decode())
                 if event := happening(entry, fields):
                     self._tell(event)
+        await asyncio.sleep(0)  # who was told goes on before the next read is written
 
     async def _look(self) -> Position:
         """Find out where to read on, and tell of what is lost."""

@@ -8,6 +8,7 @@ from itertools import islice
 
 from aiohttp import StreamReader, web
 
+from ingest.admission import Admission
 from ingest.faults import Fault
 from ingest.lines import NDJSON, Line, Splitter
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
@@ -40,8 +41,9 @@ class _Stopped(Exception):  # noqa: N818 - says what happened
 class Bulk:
     """``POST /commands``, and what it needs."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, admission: Admission) -> None:
         self._producer = producer
+        self._admission = admission
         self._ending: asyncio.Event = asyncio.Event()
 
     def end(self) -> None:
@@ -64,17 +66,18 @@ class Bulk:
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as answers:
             upload = Upload(request, self._producer, answers)
             try:
-                await self._read(request.content, upload)
+                await self._read(request, upload)
             finally:
                 upload.sum_up()
             return await _answer(request, answers)
 
-    async def _read(self, content: StreamReader, upload: Upload) -> None:
+    async def _read(self, request: web.Request, upload: Upload) -> None:
         lines = Splitter()
         try:
-            async with contextlib.aclosing(self._pieces(content)) as pieces:
+            async with contextlib.aclosing(self._pieces(request.content)) as pieces:
                 async for data in pieces:
                     for chunk in _chunks(lines.feed(data)):
+                        self._check(request)
                         await upload.take(chunk)
             for chunk in _chunks(lines.end()):
                 await upload.take(chunk)
@@ -85,6 +88,18 @@ class Bulk:
         if upload.is_empty:
             fault = Fault("body", "is empty; send one JSON object in each line")
             raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
+
+    def _check(self, request: web.Request) -> None:
+        """
+        See that the key of a body that is long on its way is still one.
+
+        Raises:
+            _Stopped: It has been revoked, or has expired.
+        """
+        try:
+            self._admission.check(request)
+        except Refusal as refusal:
+            raise _Stopped(refusal.problem) from refusal
 
     async def _pieces(self, content: StreamReader) -> AsyncGenerator[bytes, None]:
         """

@@ -14,10 +14,12 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
-from ingest import pages
+from ingest import keyring, pages
 from ingest.acceptance import Acceptance
+from ingest.admission import Admission, scopes_of
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
+from ingest.calls.table import OPERATIONS
 from ingest.feed import Feed
 from ingest.handlers import Handlers
 from ingest.listing import Listings
@@ -55,8 +57,13 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     verdicts = Verdicts(feed, store)
     acceptance = Acceptance(producer=producer, verdicts=verdicts)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
-    bulk = Bulk(producer)
-    live = Live(client, feed)
+    admission = Admission(
+        keyring.Keyring(keyring.file_of(settings.data)),
+        scopes=scopes_of(OPERATIONS),
+        is_local=settings.is_local,
+    )
+    bulk = Bulk(producer, admission)
+    live = Live(client, feed, admission)
 
     async def begin(_app: web.Application) -> None:
         feed.start()
@@ -70,13 +77,15 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
         await producer.aclose()
         await feed.aclose()
 
-    app = web.Application(middlewares=[follow, refuse], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES
+    )
     app[SETTINGS] = settings
     app.add_routes(pages.ROUTES)
     app.add_routes(_routes(handlers, Listings(store), bulk, live))
-    app.on_startup.append(begin)
+    app.on_startup.extend((begin, admission.start))
     app.on_shutdown.append(end)
-    app.on_cleanup.append(close)
+    app.on_cleanup.extend((close, admission.stop))
     return app
 
 
@@ -102,9 +111,13 @@ def run(settings: Settings) -> int:
 
     Returns:
         The exit status: 0, or 2 with a line on standard error when it cannot listen.
+
+    Raises:
+        BadSettings: Others can reach it, and there is no key.
     """
     part = os.environ.get("INVIGIL_PART", "gateway")
     configure(settings, part=part)
+    keyring.require(settings)
     telemetry.start(part)
     _allow_many_clients()
     try:

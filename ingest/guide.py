@@ -59,6 +59,18 @@ GUIDE: Mapping[str, Explained] = {
         "a nesting too deep for anyone's parser are not JSON here either.",
         remedy="Correct the body; `errors` says where it stops being JSON.",
     ),
+    "unauthorized": Explained(
+        when="The request has no key, or one that is unknown, expired or revoked. As soon as a key "
+        "has been made, every call but `/livez` and `/readyz` needs one.",
+        remedy="Send `Authorization: Bearer KEY`. An operator makes keys: `invigil keys create`.",
+        detail="a key is needed: send the header Authorization: Bearer KEY",
+    ),
+    "forbidden": Explained(
+        when="The key is known, and may not do what the call does: `read` asks, `write` also "
+        "sends commands.",
+        remedy="Use a key with the scope that `detail` names.",
+        detail="the key 6f9c2b1e may read; this call needs write",
+    ),
     "no-such-page": Explained(
         when="No call has this path.",
         remedy="Look at `/docs` or `/openapi.json` for the paths there are.",

@@ -8,6 +8,7 @@ import redis.asyncio
 from aiohttp import web
 
 from ingest import sse
+from ingest.admission import Admission
 from ingest.feed import Feed, Happening
 from ingest.past import Page, Past
 from ingest.positions import START, Position, position
@@ -38,7 +39,8 @@ Say = Callable[[bytes], Awaitable[None]]
 class Live:
     """All readers of this process, served by one subscription to the feed."""
 
-    def __init__(self, client: "redis.asyncio.Redis", feed: Feed) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", feed: Feed, admission: Admission) -> None:
+        self._admission = admission
         self._past = Past(client)
         self._feed = feed
         self._readers: set[Reader] = set()
@@ -68,7 +70,8 @@ class Live:
             with contextlib.suppress(ConnectionError):  # the client went away, as it may
                 await response.prepare(request)
                 if request.method != "HEAD":
-                    await self._serve(reader, request, response)
+                    with self._admission.staying(request, reader.close):
+                        await self._serve(reader, request, response)
         finally:
             self._readers.discard(reader)
         return response

@@ -21,6 +21,14 @@ ABOUT = (
     "RFC 9457 has them; each has a stable `type`. Every answer has a `traceparent`: a request's "
     "own, gone on with, or a new one."
 )
+#: How a key is shown.
+KEY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key as `invigil keys create` makes it. A gateway that only its own machine "
+    "can reach needs none until the first one has been made. `x-scope` says what a call needs: "
+    "`read`, `write` or `admin`, each of which includes those before it.",
+}
 #: Headers of answers, with an example of each.
 HEADERS: Mapping[str, tuple[str, str]] = {
     "traceparent": (
@@ -31,11 +39,18 @@ HEADERS: Mapping[str, tuple[str, str]] = {
     "Link": ('The next page, `rel="next"`.', '</exams?cursor=eyJhZnRlciI6>; rel="next"'),
     "Preference-Applied": ("What was preferred and done.", "wait=5"),
     "Retry-After": ("Seconds after which to come again.", "2"),
+    "WWW-Authenticate": ("How to show a key.", 'Bearer realm="invigil"'),
     "Allow": ("The methods of this path.", "GET,HEAD,POST"),
     "Content-Security-Policy": ("The page may load nothing.", "default-src 'none'"),
 }
 #: Headers of problems, besides the trace, by status.
-_OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {405: ("Allow",), 503: ("Retry-After",)}
+_OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    503: ("Retry-After",),
+}
+#: Problems of each call that is not open to everyone.
+_OF_CLOSED = ("unauthorized", "forbidden", "unavailable")
 #: Problems that no operation has: of another path, or of another method.
 _OF_NO_CALL = ("no-such-page", "method-not-allowed")
 
@@ -50,7 +65,7 @@ def document(operations: Collection[Operation], *, version: str) -> dict[str, An
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    named = {name for operation in operations for name in (*operation.problems, "internal")}
+    named = {name for operation in operations for name in _problems_of(operation)}
     responses = {
         name: _response([name]) for name in (*map(str, Name),) if name in {*named, *_OF_NO_CALL}
     }
@@ -72,6 +87,7 @@ def document(operations: Collection[Operation], *, version: str) -> dict[str, An
             ),
             "responses": responses,
             "headers": {name: _header(name) for name in HEADERS},
+            "securitySchemes": {"key": KEY_SCHEME},
         },
     }
 
@@ -91,19 +107,26 @@ def _names(values: object) -> set[str]:
     return set(re.findall(rf'"\$ref": "{SCHEMAS}(\w+)"', json.dumps(values, default=list)))
 
 
+def _problems_of(operation: Operation) -> set[str]:
+    return {*operation.problems, "internal", *(_OF_CLOSED if operation.scope else ())}
+
+
 def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": operation.text,
+        "security": [{"key": []}] if operation.scope else [],
     }
+    if operation.scope:
+        described["x-scope"] = operation.scope.value
     if operation.parameters:
         described["parameters"] = [_parameter(one) for one in operation.parameters]
     if operation.body:
         described["requestBody"] = _body(operation.body)
     answers = {str(one.status): _answer(one) for one in operation.answers}
-    return described | {"responses": answers | _problems(operation.problems)}
+    return described | {"responses": answers | _problems(_problems_of(operation))}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -143,10 +166,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _problems(names: Sequence[str]) -> dict[str, Any]:
+def _problems(names: Collection[str]) -> dict[str, Any]:
     by_status: dict[str, list[str]] = {}
     for name in Name:  # in the order of the table
-        if name in {*names, "internal"}:
+        if name in names:
             by_status.setdefault(str(TABLE[name][0]), []).append(name)
     return {
         status: {"$ref": f"{RESPONSES}{found[0]}"} if len(found) == 1 else _response(found)

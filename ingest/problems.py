@@ -21,6 +21,8 @@ class Name(StrEnum):
     BROKEN_BODY = "broken-body"
     EMPTY_BODY = "empty-body"
     NOT_JSON = "not-json"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NO_SUCH_PAGE = "no-such-page"
     UNKNOWN_EXAM = "unknown-exam"
     UNKNOWN_COMMAND = "unknown-command"
@@ -46,6 +48,8 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.BROKEN_BODY: (400, "The body did not arrive as it was announced"),
         Name.EMPTY_BODY: (400, "The body is empty"),
         Name.NOT_JSON: (400, "The body is not JSON"),
+        Name.UNAUTHORIZED: (401, "A key is needed"),
+        Name.FORBIDDEN: (403, "The key may not do this"),
         Name.NO_SUCH_PAGE: (404, "There is nothing at this path"),
         Name.UNKNOWN_EXAM: (404, "There is no such exam"),
         Name.UNKNOWN_COMMAND: (404, "There is no such command"),

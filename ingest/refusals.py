@@ -5,6 +5,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ingest import problems
+from ingest.admission import API_KEY
 from ingest.answers import answer
 from ingest.faults import InvalidCommand
 from ingest.problems import Name, Problem, Refusal
@@ -54,7 +55,11 @@ def tell(problem: Problem, error: Exception, request: web.Request) -> None:
         "path": request.path,
         "problem": problem.type,
     }
-    if problem.status < 500:
+    if key := request.get(API_KEY):
+        about["key"] = key.id
+    if problem.status in (401, 403):
+        log.warning(Event.ACCESS_DENIED, **about, detail=problem.detail, peer=request.remote)
+    elif problem.status < 500:
         log.info(Event.REQUEST_REFUSED, **about, detail=problem.detail)
     elif problem.type.endswith(f":{Name.INTERNAL}"):
         log.error(
@@ -69,4 +74,6 @@ def _headers(problem: Problem, error: Exception) -> dict[str, str]:
         return {"Retry-After": str(problems.RETRY_AFTER_S)}
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": error.headers["Allow"]}
+    if problem.status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="invigil"'}
     return {}

@@ -188,6 +188,15 @@ def dead(arguments: tuple[str, ...]) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def keys(arguments: tuple[str, ...]) -> None:
+    """Make, list and revoke the API keys of the gateway."""
+    from ops.keys_cli import group
+
+    group.main(list(arguments), prog_name="invigil keys")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def audit(arguments: tuple[str, ...]) -> None:
     """Prove from the logs alone what became of each command."""
     from ops.audit.command import group

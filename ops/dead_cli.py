@@ -1,8 +1,6 @@
 """Dead letters on the command line: look at them, put them back, give them up."""
 
-import getpass
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,6 +17,7 @@ from ops import dead
 from ops.connect import connect
 from ops.dead import Choice, Letter
 from ops.log import configure, printable
+from ops.login import login
 from ops.settings import Settings
 
 #: Characters of a reason on one line.
@@ -157,7 +156,7 @@ def _act(
                 click.echo(_line(letter))
             click.echo(f"{len(fit)} would be {done}")
         else:
-            _do(done, partial(act, client, by=by or _login(), why=reason), fit)
+            _do(done, partial(act, client, by=by or login(), why=reason), fit)
         if len(fit) < len(letters):
             raise click.exceptions.Exit(FAILED)
 
@@ -206,10 +205,3 @@ def _line(letter: Letter) -> str:
     reason = printable(letter.ours["reason"])
     cut = reason if len(reason) <= SHOWN else f"{reason[:SHOWN]}..."
     return "  ".join([*(printable(word)[:SHOWN] for word in words), cut])
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

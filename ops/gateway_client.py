@@ -34,9 +34,11 @@ def url_of(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def post_lines(url: str, lines: Sequence[bytes]) -> Generator[str | None, None, None]:
+def post_lines(
+    url: str, lines: Sequence[bytes], *, key: str | None = None
+) -> Generator[str | None, None, None]:
     """
-    Send commands in one request.
+    Send commands in one request, with an API key if there is one.
 
     Yields:
         For each line in turn None when it was taken, or why it was not and never will be.
@@ -48,17 +50,20 @@ def post_lines(url: str, lines: Sequence[bytes]) -> Generator[str | None, None, 
     if not lines:
         return
     try:
-        yield from _post(url, lines)
+        yield from _post(url, lines, key)
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
         raise Cut(f"{url}: {type(error).__name__}: {error}") from error
 
 
-def _post(url: str, lines: Sequence[bytes]) -> Generator[str | None, None, None]:
+def _post(url: str, lines: Sequence[bytes], key: str | None) -> Generator[str | None, None, None]:
     connection = _connection(url)
     try:
         path = f"{urlsplit(url).path.rstrip('/')}/commands"
         body = b"\n".join(lines) + b"\n"
-        connection.request("POST", path, body, {"Content-Type": NDJSON})
+        headers = {"Content-Type": NDJSON}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         if response.status != 200 or response.headers.get_content_type() != NDJSON:
             raise Cut(f"{url}: {response.status} {_detail(response.read())}")

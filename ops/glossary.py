@@ -6,7 +6,7 @@ from collections.abc import Mapping
 COMMON = ("ts", "event", "part", "pid", "level", "chain", "seq", "prev")
 #: Keys that are bound while a process is at something: all that it says meanwhile may have them.
 IN_TASK = ("task_id", "task")
-IN_REQUEST = ("command_id", "type", "pk", "trace_id")
+IN_REQUEST = ("command_id", "type", "pk", "trace_id", "key")
 CONTEXT = (*IN_TASK, *IN_REQUEST)
 
 #: A time that ends in `_ms` is in milliseconds since 1970, in UTC, on Redis' clock.
@@ -62,6 +62,11 @@ KEYS: Mapping[str, str] = {
     "problem": "which problem was answered: `urn:invigil:problem:<name>`",
     "detail": "the answer's detail; for a 500, the error that the answer keeps to itself; of a "
     "body of many commands the first line that was refused, or null",
+    "key": "id of the API key that the request came with, or that the line is about",
+    "peer": "address that the request came from",
+    "name": "what the key is for, in its maker's words",
+    "scope": "what the key may do: `read`, `write` or `admin`; each includes those before it",
+    "expires_ms": "from when on the key is none any more; null: never",
     "taken": "how many commands of a body Redis has",
     "refused": "how many lines of a body were answered with a problem",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "

@@ -57,6 +57,7 @@ class Outage:
         return was_away
 
 
+KEYS = Outage("keys")
 REDIS = Outage("redis")
 #: Where the exams and the digest's bookmark lie.
 DISK = Outage("disk")

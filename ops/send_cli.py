@@ -91,7 +91,8 @@ def _send_file(name: str, *, url: str | None, **how: Any) -> int:
         raise click.UsageError(str(error)) from None
     with click.open_file(name, "rb") as file:
         bytes_of_it = cast(BufferedReader, file)
-        return send_file.run(send_file.Job(url=where, file=bytes_of_it, name=name, **how))
+        job = send_file.Job(url=where, file=bytes_of_it, name=name, key=settings.key, **how)
+        return send_file.run(job)
 
 
 def _send(

@@ -20,6 +20,7 @@ from io import BufferedReader
 from uuid import NAMESPACE_URL, uuid5
 
 import click
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
@@ -50,6 +51,7 @@ class Job:
         name: Of the file as its user wrote it; ``-`` for standard input.
         source: Of the commands that name none.
         first_line: Lines before it are read, and not sent.
+        key: To call the gateway with, if it needs one.
     """
 
     url: str
@@ -57,6 +59,12 @@ class Job:
     name: str
     source: str | None = None
     first_line: int = 1
+    key: SecretStr | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The key as it is shown."""
+        return self.key.get_secret_value() if self.key else None
 
     def resumed(self, number: int) -> str:
         """Make the command that goes on from a line."""
@@ -119,7 +127,7 @@ def _send(job: Job, lines: Sequence[Line], tally: Tally, console: Console) -> No
     """
     asked = [line for line in lines if line.number >= job.first_line]
     texts = [line.text for line in asked if line.text is not None]
-    with contextlib.closing(post_lines(job.url, texts)) as refusals:
+    with contextlib.closing(post_lines(job.url, texts, key=job.secret)) as refusals:
         for line in asked:
             tally.line = line.number
             if refusal := TOO_LONG if line.text is None else next(refusals):

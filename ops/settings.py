@@ -2,12 +2,14 @@
 
 import re
 import tempfile
+from contextlib import suppress
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: Seconds. A take-home exam may run for a week; longer is a typing error.
@@ -39,6 +41,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the gateway listens on", min_length=1)
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: any free one")
+    key: SecretStr | None = Field(
+        None, description="API key with which `invigil send --file` calls the gateway"
+    )
     exam_duration: Duration = Field(120, description="Seconds, when exam.start names none")
     echo_delay: float = Field(
         20, ge=0, le=MAX_ECHO_DELAY_S, description="Seconds, when echo names none"
@@ -135,6 +140,13 @@ class Settings(BaseSettings):
         return settings.model_copy(update={"data": settings.data.expanduser().absolute()})
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+    @property
     def exams(self) -> Path:
         """Root of the file store."""
         return self.data / "exams"
@@ -216,7 +228,7 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = str(first["loc"][0]) if first["loc"] else "settings"
     field = "redis_url" if place == "REDIS_URL" else place
-    seen = _masked(str(first["input"]))
+    seen = "***" if field == "key" else _masked(str(first["input"]))
     allowed = _range(field) or first["msg"].removeprefix("Value error, ")
     return f"{variable(field)}: {seen!r} is not allowed: {allowed}"
 

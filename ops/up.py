@@ -107,7 +107,8 @@ def environment(settings: Settings) -> dict[str, str]:
     folder. Packages that are not installed but lie in a checkout are found from everywhere.
     """
     values = {name: getattr(settings, name) for name in Settings.model_fields}
-    given = {variable(name): str(value) for name, value in values.items() if value is not None}
+    own = {name: value for name, value in values.items() if name != "key"}  # of who calls us
+    given = {variable(name): str(value) for name, value in own.items() if value is not None}
     env = {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
     if not sys.stdout.isatty():
         env["NO_COLOR"] = "1"

@@ -34,6 +34,18 @@ VOCABULARY: Mapping[Event, Kind] = {
         "status method path problem detail trace_id",
         "command_id type pk exception",
     ),
+    Event.ACCESS_DENIED: Kind.of(
+        "gateway: a request came without a key that may do what it asks for; nothing was done",
+        "status method path problem detail trace_id peer",
+    ),
+    Event.KEY_CREATED: Kind.of(
+        "`invigil keys`: a key was made; whoever made it has seen its secret, once",
+        "key name scope expires_ms by",
+    ),
+    Event.KEY_REVOKED: Kind.of(
+        "`invigil keys`: a key was taken back; no gateway lets it in any more",
+        "key name by",
+    ),
     # Each command of it that is on the stream has its own `accepted`.
     Event.BULK_READ: Kind.of(
         "gateway: a body of many commands was read to its end, or for as long as it came",

@@ -39,17 +39,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> It
 def test_nothing_is_found(stack: Stack, tmp_path: Path) -> None:
     """Thousands of calls, right and wrong, one leading to the next: each answer is as described."""
     report = tmp_path / "report.json"
+    made = stack.invigil("keys", "create", "--name", "contract", "--scope", "write", "--json")
+    token = json.loads(made.stdout)["key"]
     until = time.monotonic() + LIMIT_S
     made, seeds = 0, itertools.count(1)
 
     # Mostly once: a walk along the links ends early when two of the same calls have two answers.
     while made < ENOUGH:
-        done = ask(stack.url, report, seed=next(seeds), limit_s=until - time.monotonic())
+        left_s = until - time.monotonic()
+        done = ask(stack.url, report, token=token, seed=next(seeds), limit_s=left_s)
         assert 0 == done.returncode, done.stdout[-20_000:]
         made += cases(report)
 
 
-def ask(url: str, report: Path, *, seed: int, limit_s: float) -> "subprocess.CompletedProcess[str]":
+def ask(
+    url: str, report: Path, *, token: str, seed: int, limit_s: float
+) -> "subprocess.CompletedProcess[str]":
     """Run schemathesis with all its checks and phases."""
     program = Path(sys.executable).with_name("schemathesis")
     return subprocess.run(
@@ -59,10 +64,16 @@ def ask(url: str, report: Path, *, seed: int, limit_s: float) -> "subprocess.Com
             *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"),
             *("--max-examples", str(CASES), "--seed", str(seed)),
             *("--exclude-path", ENDLESS),
+            *("--header", f"Authorization: Bearer {token}"),
             *("--report", "json", "--report-json-path", str(report)),
         ],
         cwd=report.parent,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "support.asking", "PYTHONPATH": importable()},
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "support.asking",
+            "PYTHONPATH": importable(),
+            "CONTRACT_KEY": token,
+        },
         capture_output=True,
         text=True,
         timeout=limit_s,

@@ -1,5 +1,6 @@
 """About: the calls about the system itself. Values only."""
 
+from ingest.access import Scope
 from ingest.calls.operation import Answer, Operation
 from ingest.calls.parts import ABOUT
 
@@ -11,6 +12,7 @@ CALLS = (
         tag=ABOUT,
         summary="Ask whether the gateway lives",
         text="Asks nobody else: for who restarts processes.",
+        scope=None,
         answers=(Answer(status=200, text="It does.", shape="Alive", example={"status": "alive"}),),
     ),
     Operation(
@@ -20,6 +22,7 @@ CALLS = (
         tag=ABOUT,
         summary="Ask whether commands can be taken",
         text="Answers within a second: for who sends traffic.",
+        scope=None,
         answers=(
             Answer(
                 status=200,
@@ -37,6 +40,7 @@ CALLS = (
         tag=ABOUT,
         summary="Get this description",
         text="OpenAPI 3.1.",
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,
@@ -53,6 +57,7 @@ CALLS = (
         tag=ABOUT,
         summary="Get the description of the streams in Redis",
         text="AsyncAPI 3.0: commands, events and dead letters, for who needs no HTTP.",
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,
@@ -69,6 +74,7 @@ CALLS = (
         tag=ABOUT,
         summary="Read this description as a page",
         text="One page that loads nothing else.",
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,

@@ -1,5 +1,6 @@
 """Commands: the calls about commands of any kind. Values only."""
 
+from ingest.access import Scope
 from ingest.calls.operation import NDJSON, Answer, Body, Link, Operation, Parameter
 from ingest.calls.parts import COMMANDS, KEY, SENDING, TEXT, TO_COMMAND, taken
 from ingest.calls.samples import BULK, BULK_ANSWER, ECHOED, ECHOES, STANDING
@@ -15,6 +16,7 @@ CALLS = (
         "as the system is set.",
         parameters=(KEY,),
         body=Body(text="What to print.", shape="Echo", examples=ECHOES),
+        scope=Scope.WRITE,
         answers=(taken(ECHOED, TO_COMMAND),),
         problems=SENDING,
     ),
@@ -35,6 +37,7 @@ CALLS = (
             examples={"two": BULK},
             pattern=r"[^\t-\r ]",
         ),
+        scope=Scope.WRITE,
         answers=(
             Answer(
                 status=200,
@@ -63,6 +66,7 @@ CALLS = (
                 example=STANDING["command_id"],
             ),
         ),
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,

@@ -1,5 +1,6 @@
 """Events: the call that tells what changes. Values only."""
 
+from ingest.access import Scope
 from ingest.calls.operation import Answer, Operation, Parameter
 from ingest.calls.parts import EVENTS, PK, TEXT
 from ingest.calls.samples import LIVE
@@ -40,6 +41,7 @@ CALLS = (
             ),
             Parameter(name="Last-Event-ID", place="header", text=_SEEN, schema=_ID),
         ),
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,

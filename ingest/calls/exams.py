@@ -1,5 +1,6 @@
 """Exams: the calls that move or show one exam. Values only."""
 
+from ingest.access import Scope
 from ingest.calls.operation import Answer, Body, Operation
 from ingest.calls.parts import (
     APPLIED,
@@ -27,6 +28,7 @@ CALLS = (
         "gateway makes one; without a `duration` it is 120 seconds, or as the system is set.",
         parameters=(KEY, PREFER),
         body=Body(text="What to start.", shape="StartExam", examples=STARTED),
+        scope=Scope.WRITE,
         answers=(
             Answer(
                 status=201,
@@ -50,6 +52,7 @@ CALLS = (
         "history, refused.",
         parameters=(PK, KEY, PREFER),
         body=Body(text="The result.", shape="Result", examples=RESULTS),
+        scope=Scope.WRITE,
         answers=(
             Answer(
                 status=200,
@@ -71,6 +74,7 @@ CALLS = (
         summary="Show an exam",
         text="The document as it lies on disk, history included.",
         parameters=(PK,),
+        scope=Scope.READ,
         answers=(
             Answer(status=200, text="The exam.", shape="Exam", example=EXAM, links=(TO_RESULT,)),
         ),

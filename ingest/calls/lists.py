@@ -1,5 +1,6 @@
 """Lists: the calls that show many exams. Values only."""
 
+from ingest.access import Scope
 from ingest.calls.operation import Answer, Link, Operation, Parameter
 from ingest.calls.parts import EXAMS, TEXT
 from ingest.calls.samples import COUNTS, LIST
@@ -45,6 +46,7 @@ CALLS = (
                 schema=TEXT,
             ),
         ),
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,
@@ -78,6 +80,7 @@ CALLS = (
         summary="Count exams by status",
         text="Kept up to date with each change; nothing is scanned. An exam named `counts` can be "
         "started, and is seen in the list only.",
+        scope=Scope.READ,
         answers=(
             Answer(
                 status=200,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ingest.access import Scope
+
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
@@ -82,6 +84,7 @@ class Operation:
     One call.
 
     Attributes:
+        scope: What a key must be allowed for this call; None: it is open to everyone.
         problems: Last parts of the types of what it may answer instead, but for `internal`, which
             any call may.
     """
@@ -92,6 +95,7 @@ class Operation:
     tag: str
     summary: str
     text: str
+    scope: Scope | None
     answers: tuple[Answer, ...]
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None

@@ -1,5 +1,6 @@
 """Asking: what schemathesis must know of the system beside its description. Its hooks."""
 
+import os
 import re
 import time
 import uuid
@@ -51,8 +52,12 @@ def wait_for_exam(_context: Any, case: Any, response: Any) -> None:
     if case.operation.label != "POST /exams" or response.status_code != 202:
         return
     url = str(case.operation.base_url).rstrip("/") + response.json()["location"]
+    headers = {"Authorization": f"Bearer {os.environ['CONTRACT_KEY']}"}
     until = time.monotonic() + APPLIED_S
-    while requests.get(url, timeout=APPLIED_S).status_code == 404 and time.monotonic() < until:
+    while (
+        requests.get(url, headers=headers, timeout=APPLIED_S).status_code == 404
+        and time.monotonic() < until
+    ):
         time.sleep(PAUSE_S)
 
 

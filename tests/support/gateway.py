@@ -57,7 +57,7 @@ class Process:
     """The gateway as `invigil gateway` runs it."""
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
-        self._log = folder / "logs" / "gateway.jsonl"
+        self._log = folder / "logs" / f"{env.get('INVIGIL_PART', 'gateway')}.jsonl"
         known = {"INVIGIL_DATA": str(folder), "REDIS_URL": redis_url, "INVIGIL_PORT": "0"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN],

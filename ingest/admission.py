@@ -1,0 +1,129 @@
+"""Admission: the middleware that asks for a key wherever one is needed."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from structlog.contextvars import bound_contextvars
+
+from ingest.access import ApiKey, Denied, Scope, identify
+from ingest.calls.operation import Operation
+from ingest.keyring import LOOK_EVERY_S, Keyring, KeysAway
+from ingest.problems import Name, Refusal, problem
+from ops import outage
+
+#: The key that a request came with, where one was needed.
+API_KEY = web.RequestKey("API_KEY", ApiKey)
+#: What nobody has described needs as much as any call; nobody learns without a key what there is.
+LEAST = Scope.READ
+
+Scopes = Mapping[tuple[str, str], Scope | None]
+
+
+class Admission:
+    """
+    Who may call what.
+
+    Args:
+        scopes: Method and path to the scope that a call needs; None: it is open to everyone.
+        is_local: Whether only this machine can call. Then nobody needs a key until one was made.
+    """
+
+    def __init__(self, keyring: Keyring, *, scopes: Scopes, is_local: bool) -> None:
+        self._keyring = keyring
+        self._scopes = scopes
+        self._is_local = is_local
+        self._staying: dict[object, tuple[web.Request, Callable[[], object]]] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    @web.middleware
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request in, or refuse it; its lines name its key."""
+        key = self.check(request)
+        if key is None:
+            return await handler(request)
+        request[API_KEY] = key
+        with bound_contextvars(key=key.id):
+            return await handler(request)
+
+    def check(self, request: web.Request) -> ApiKey | None:
+        """
+        Find whose request it is; None where nobody needs a key.
+
+        Raises:
+            Refusal: It may not do what it asks for, or not any more.
+        """
+        needed = self._needed(request)
+        if needed is None:
+            return None
+        try:
+            keys = self._keyring.keys()
+            outage.KEYS.ended()
+        except KeysAway as error:
+            outage.KEYS.went_on(error)
+            said = "the keys cannot be read; nobody is let in until an operator has looked"
+            raise Refusal(problem(Name.UNAVAILABLE, said)) from error
+        if self._is_local and not keys:
+            return None
+        key = _identify(request, keys)
+        if not key.scope.includes(needed):
+            request[API_KEY] = key
+            said = f"the key {key.id} may {key.scope}; this call needs {needed}"
+            raise Refusal(problem(Name.FORBIDDEN, said))
+        return key
+
+    @contextlib.contextmanager
+    def staying(self, request: web.Request, leave: Callable[[], object]) -> Iterator[None]:
+        """Call *leave* when the key of a request that stays is taken back meanwhile."""
+        name = object()
+        self._staying[name] = (request, leave)
+        try:
+            yield
+        finally:
+            del self._staying[name]
+
+    async def start(self, _app: web.Application) -> None:
+        """Begin to look after those who stay."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self, _app: web.Application) -> None:
+        """Look after nobody any more."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self._look()
+
+    def _look(self) -> None:
+        for request, leave in tuple(self._staying.values()):
+            try:
+                self.check(request)
+            except Refusal:
+                leave()
+
+    def _needed(self, request: web.Request) -> Scope | None:
+        resource = request.match_info.route.resource
+        method = "GET" if request.method == "HEAD" else request.method
+        return self._scopes.get((method, resource.canonical if resource else ""), LEAST)
+
+
+def scopes_of(operations: Iterable[Operation]) -> Scopes:
+    """Take from each operation what it needs."""
+    return {operation.route: operation.scope for operation in operations}
+
+
+def _identify(request: web.Request, keys: Mapping[str, ApiKey]) -> ApiKey:
+    headers = request.headers.getall("Authorization", [])
+    header = headers[0] if len(headers) == 1 else None
+    try:
+        return identify(keys, header, now_ms=time.time_ns() // 1_000_000)
+    except Denied as denied:
+        if denied.key:
+            request[API_KEY] = keys[denied.key]
+        raise Refusal(problem(Name.UNAUTHORIZED, str(denied))) from denied

@@ -35,6 +35,7 @@ class Admission:
     def __init__(self, keyring: Keyring, *, scopes: Scopes, is_local: bool) -> None:
         self._keyring = keyring
         self._scopes = scopes
+        self._open = {path for (_, path), scope in scopes.items() if scope is None}
         self._is_local = is_local
         self._staying: dict[object, tuple[web.Request, Callable[[], object]]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -108,6 +109,8 @@ class Admission:
                 leave()
 
     def _needed(self, request: web.Request) -> Scope | None:
+        if request.path in self._open:  # whatever the method: who may not use one is told so
+            return None
         resource = request.match_info.route.resource
         method = "GET" if request.method == "HEAD" else request.method
         return self._scopes.get((method, resource.canonical if resource else ""), LEAST)

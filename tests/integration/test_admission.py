@@ -153,6 +153,7 @@ async def test_open_to_everyone(http: Http, tmp_path: Path) -> None:
     make(tmp_path, Scope.READ)
 
     assert [200, 200] == [(await http.get(path)).status for path in ("/livez", "/readyz")]
+    assert 405 == (await http.post("/livez")).status
 
 
 @pytest.mark.parametrize("path", ["/none", "/exams/a/b", "/livez/x"])

@@ -85,6 +85,15 @@ def renew_key(_context: Any, case: Any, _kwargs: Any) -> None:
             headers[KEY] = uuid.uuid4().hex
 
 
+def no_made_up_key(_context: Any, headers: Any) -> Any:
+    """
+    Leave out a made-up API key: the one that there is takes its place.
+
+    What a wrong key comes to has tests of its own, and a check of schemathesis'.
+    """
+    return {name: value for name, value in (headers or {}).items() if name != "Authorization"}
+
+
 def can_be_sent(_context: Any, case: Any) -> bool:
     """Leave out what is no text where a text is sent: on its way it would become one."""
     return case.media_type != NDJSON or not isinstance(case.body, NO_TEXT)
@@ -98,6 +107,7 @@ def as_lines(_context: Any, value: Any) -> bytes:
 schemathesis.hook("map_body")(whole_numbers)
 schemathesis.hook("before_load_schema")(leave_out_uncertain)
 schemathesis.hook("before_call")(renew_key)
+schemathesis.hook("map_headers")(no_made_up_key)
 schemathesis.hook("before_call")(no_made_up_cursor)
 schemathesis.hook("after_call")(wait_for_exam)
 schemathesis.hook("filter_case")(can_be_sent)

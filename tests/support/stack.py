@@ -81,9 +81,9 @@ class Stack:
         named = {"Content-Type": "application/json", **headers}
         return _ask(urllib.request.Request(self.url + path, data=data, headers=named))
 
-    def get(self, path: str) -> Answer:
-        """GET a path."""
-        return _ask(urllib.request.Request(self.url + path))
+    def get(self, path: str, **headers: str) -> Answer:
+        """GET a path, with headers of one word each."""
+        return _ask(urllib.request.Request(self.url + path, headers=headers))
 
     def document(self, pk: str) -> Any:
         """Read an exam's file, found as a user finds it: with a pattern."""

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.client import Client
-from support.stack import Stack, running
+from support.stack import Stack, environment, running
 from support.waiting import wait_until
 
 from ops import keys
 from ops.celery_argv import beat_argv
+from ops.preflight import free_port
+from ops.settings import Settings
 from tasks.mail import Bookmark, NoServer, deliver, locked, look, read_bookmark, write_bookmark
 
 #: Seconds between two digests in these tests.
@@ -108,27 +110,35 @@ def test_no_slot_missed(stack: Stack) -> None:
     assert list(range(slots[0], slots[-1] + 1, EVERY_S)) == slots
 
 
-def test_green_worker(stack: Stack, tmp_path: Path) -> None:
-    """A mail worker with green threads sends digests, too."""
-    script = Path(sys.executable).with_name("celery")
-    command = [str(script), "-A", "tasks", "worker", "-Q", "mail", "-P", "gevent"]
-    env = {**stack.env, "INVIGIL_PART": "green", "INVIGIL_SMTP_URL": sink_url(stack)}
-    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    log = stack.settings.logs / "green.jsonl"
+def test_green_worker(server: Settings, client: Client, tmp_path: Path) -> None:
+    """A mail worker with green threads sends digests, too; nobody else takes its messages."""
+    celery = [str(Path(sys.executable).with_name("celery")), "-A", "tasks"]
+    port = str(free_port("127.0.0.1"))
+    env = {
+        **environment(tmp_path / "var", redis_url=f"{server.redis}?db=1"),
+        "INVIGIL_SMTP_URL": f"smtp://127.0.0.1:{port}",
+    }
+    commands = {
+        "sink": [sys.executable, "-m", "ops.cli", "sink", "--port", port],
+        "green": [*celery, "worker", "-Q", "mail", "-P", "gevent"],
+    }
+    running = [
+        subprocess.Popen(
+            command, env={**env, "INVIGIL_PART": name}, cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        for name, command in commands.items()
+    ]
+    log = tmp_path / "var" / "logs" / "green.jsonl"
     try:
+        asks = {**env, "INVIGIL_PART": "asks"}
+        subprocess.run([*celery, "call", "tasks.mail"], env=asks, cwd=tmp_path, check=True)
         wait_until(
-            lambda: log.exists() and b"mail_sent" in log.read_bytes(),
-            timeout_s=60,  # of two workers the other one may take a few slots before
-            saying="it has sent a digest",
+            lambda: log.exists() and b"mail_sent" in log.read_bytes(), saying="it has sent a digest"
         )
     finally:
-        process.terminate()
-        assert 0 == process.wait(30)
-
-
-def sink_url(stack: Stack) -> str:
-    """Find the mail sink that `up` has started."""
-    return f"smtp://127.0.0.1:{stack.lines('part_ready', part='sink')[0]['port']}"
+        for process in reversed(running):
+            process.terminate()
+            assert 0 == process.wait(30)
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from filestore.fact import Type
 from ingest import ids, preferences, problems
 from ingest.answers import answer
 from ingest.bodies import JSON_TYPE
-from ingest.commands import Command, Data
+from ingest.commands import Command, Data, ExamFinish
+from ingest.gauge import Gauge
 from ingest.once import HEADER, BadKey, Key, read_key
+from ingest.pressure import Kind
 from ingest.problems import Name, Refusal, of_faults, problem
 from ingest.producer import KeyReused, Producer
 from ingest.traces import ABOUT, TRACE
@@ -49,8 +51,9 @@ def key_of(request: web.Request) -> Key | None:
 class Acceptance:
     """How a command gets onto the stream, and what its sender is told."""
 
-    def __init__(self, *, producer: Producer, verdicts: Verdicts) -> None:
+    def __init__(self, *, producer: Producer, verdicts: Verdicts, gauge: Gauge) -> None:
         self._producer = producer
+        self._gauge = gauge
         self._verdicts = verdicts
 
     async def accept(self, request: web.Request, data: Data, *, pk: str | None) -> web.Response:
@@ -58,9 +61,10 @@ class Acceptance:
         Answer 202 once Redis has the entry; or later, with what came of it, if that is preferred.
 
         Raises:
-            Refusal: Bad or reused idempotency key.
+            Refusal: Bad or reused idempotency key; or there is too much to do.
             Unavailable: Redis may have the entry or not.
         """
+        self._gauge.check(Kind.RESULT if isinstance(data, ExamFinish) else Kind.START)
         key = key_of(request)
         name = ids.command_id(key.uuid if key else ids.new_uuid(), pk=pk)
         command = Command(data=data, id=name, trace=request[TRACE])

@@ -10,7 +10,9 @@ from aiohttp import StreamReader, web
 
 from ingest.admission import Admission
 from ingest.faults import Fault
+from ingest.gauge import Gauge
 from ingest.lines import NDJSON, Line, Splitter
+from ingest.pressure import Kind
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer
 from ingest.traces import TRACE
@@ -41,7 +43,8 @@ class _Stopped(Exception):  # noqa: N818 - says what happened
 class Bulk:
     """``POST /commands``, and what it needs."""
 
-    def __init__(self, producer: Producer, admission: Admission) -> None:
+    def __init__(self, producer: Producer, admission: Admission, gauge: Gauge) -> None:
+        self._gauge = gauge
         self._producer = producer
         self._admission = admission
         self._ending: asyncio.Event = asyncio.Event()
@@ -78,6 +81,7 @@ class Bulk:
                 async for data in pieces:
                     for chunk in _chunks(lines.feed(data)):
                         self._check(request)
+                        await self._make_room()
                         await upload.take(chunk)
             for chunk in _chunks(lines.end()):
                 await upload.take(chunk)
@@ -98,6 +102,27 @@ class Bulk:
         """
         try:
             self._admission.check(request)
+        except Refusal as refusal:
+            raise _Stopped(refusal.problem) from refusal
+
+    async def _make_room(self) -> None:
+        """
+        Read no further while others need the room; who sends is held up by what is not read.
+
+        Raises:
+            _Stopped: There is no room for a long time, or the gateway ends.
+        """
+        making = asyncio.create_task(self._gauge.make_room(Kind.BULK))
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait({making, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            making.cancel()
+            ending.cancel()
+        if not making.done():
+            raise _Stopped(problem(Name.UNAVAILABLE, ENDS))
+        try:
+            making.result()
         except Refusal as refusal:
             raise _Stopped(refusal.problem) from refusal
 

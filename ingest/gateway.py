@@ -21,6 +21,7 @@ from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
 from ingest.calls.table import OPERATIONS
 from ingest.feed import Feed
+from ingest.gauge import Gauge
 from ingest.handlers import Handlers
 from ingest.listing import Listings
 from ingest.live import Live
@@ -55,18 +56,20 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     producer = Producer(client)
     feed = Feed(client)
     verdicts = Verdicts(feed, store)
-    acceptance = Acceptance(producer=producer, verdicts=verdicts)
+    gauge = Gauge(client, settings)
+    acceptance = Acceptance(producer=producer, verdicts=verdicts, gauge=gauge)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
     admission = Admission(
         keyring.Keyring(keyring.file_of(settings.data)),
         scopes=scopes_of(OPERATIONS),
         is_local=settings.is_local,
     )
-    bulk = Bulk(producer, admission)
+    bulk = Bulk(producer, admission, gauge)
     live = Live(client, feed, admission)
 
     async def begin(_app: web.Application) -> None:
         feed.start()
+        gauge.start()
 
     async def end(_app: web.Application) -> None:
         verdicts.end()
@@ -76,6 +79,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     async def close(_app: web.Application) -> None:
         await producer.aclose()
         await feed.aclose()
+        await gauge.aclose()
 
     app = web.Application(
         middlewares=[follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES

@@ -166,6 +166,14 @@ GUIDE: Mapping[str, Explained] = {
         remedy="Ask again in a moment; if it stays, an operator has to look at it.",
         detail="the file of exam math-7 is damaged; what still can be done about it is under way",
     ),
+    "overloaded": Explained(
+        when="So much waits to be applied, or Redis or the disk is so full, that nothing new is "
+        "taken. What was taken before is kept. Results are taken longer than starts: their exams "
+        "run.",
+        remedy="Send it again, after the seconds of `Retry-After`. An operator finds what to do in "
+        "the settings `INVIGIL_MAX_WAITING`, `MAX_WAIT`, `MAX_MEMORY` and `MIN_DISK`.",
+        detail="100,412 commands wait to be applied; nothing was taken, send it again",
+    ),
     "unavailable": Explained(
         when="Redis or the disk does not answer, is full or read-only. `detail` says whether "
         "something may have been taken.",

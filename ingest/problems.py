@@ -38,6 +38,7 @@ class Name(StrEnum):
     INVALID_QUERY = "invalid-query"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
+    OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
 
 
@@ -65,6 +66,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.INVALID_QUERY: (422, "The query is not valid"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
+        Name.OVERLOADED: (503, "There is too much to do"),
         Name.UNAVAILABLE: (503, "What is needed for this is away"),
     }
 )

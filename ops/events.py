@@ -18,6 +18,8 @@ class Event(StrEnum):
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     BULK_READ = "bulk_read"
+    OVERLOADED = "overloaded"
+    ROOM_AGAIN = "room_again"
     DISPATCHED = "dispatched"
     BURIED = "buried"
     REPLAYED = "replayed"

@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     max_deliveries: int = Field(
         5, ge=3, le=100, description="Attempts at a command that fails before it is buried"
     )
+    max_waiting: int = Field(
+        100_000, ge=1, description="Commands that may wait; from there on starts are turned away"
+    )
+    max_wait: float = Field(
+        10, gt=0, le=86400, description="Seconds that commands may wait to be read, likewise"
+    )
+    max_memory: int = Field(
+        80, ge=1, le=100, description="Percent of Redis' maxmemory that may be in use, likewise"
+    )
+    min_disk: int = Field(
+        100, ge=0, description="Megabytes of the data folder's disk that stay free, likewise"
+    )
     stream_retention: int = Field(
         86400, ge=0, description="Seconds for which commands stay on the stream when done with"
     )

@@ -52,6 +52,11 @@ VOCABULARY: Mapping[Event, Kind] = {
         "taken refused detail trace_id",
         is_audit=False,
     ),
+    Event.OVERLOADED: Kind.of(
+        "gateway: it turns starts away, since more waits than may; with `reason`",
+        "reason",
+    ),
+    Event.ROOM_AGAIN: Kind.of("gateway: it takes starts again"),
     Event.DISPATCHED: Kind.of(
         "dispatcher: an entry was read, decoded, and given to a Celery task",
         f"{_COMMAND} task_id redelivered",

@@ -41,7 +41,14 @@ APPLIED = ("Preference-Applied",)
 
 #: What can be wrong with a body, and with a call that sends a command.
 BODY = ("broken-body", "empty-body", "not-json", "too-large", "unsupported-media-type")
-SENDING = (*BODY, "invalid-command", "bad-header", "idempotency-key-reused", "unavailable")
+SENDING = (
+    *BODY,
+    "invalid-command",
+    "bad-header",
+    "idempotency-key-reused",
+    "overloaded",
+    "unavailable",
+)
 #: What is said to who waits for a refusal.
 REFUSED = ("late", "already-decided", "already-started", "conflict")
 

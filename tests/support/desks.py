@@ -45,6 +45,7 @@ class Desks:
         """Read what is new, and place it. Bells that wait are taken first, as by a worker."""
         self.client.delete(KEY_PREFIX + keys.QUEUE_EXAM)
         self.client.set(keys.LEASE, "mine", px=LEASE_MS)  # even one about to run out is renewed
+        self.dispatcher._fire_at = 0.0  # looks at deadlines, however soon after the last turn
         self.dispatcher.turn()
 
     def apply(self, pk: str = "a") -> None:

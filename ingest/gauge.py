@@ -1,0 +1,153 @@
+"""Gauge: looks again and again at how much waits, and turns away what there is no room for."""
+
+import asyncio
+import contextlib
+import contextvars
+import os
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+import redis.exceptions
+import structlog
+
+from ingest.feed import CANCEL_AGAIN_S
+from ingest.pressure import Kind, Limits, Load, refusal
+from ingest.problems import Name, Refusal, problem
+from ops import keys
+from ops.events import Event
+from ops.settings import Settings
+
+#: Seconds between two looks. In between the gateway takes what it can: thousands of commands.
+LOOK_EVERY_S = 0.5
+#: Seconds for which a body of many commands waits for room.
+PATIENCE_S = 30.0
+
+log = structlog.get_logger()
+
+
+class Gauge:
+    """
+    The load as this gateway saw it last, and what it takes under it.
+
+    While Redis or the disk does not say, the last answer stands: that they are away is told by
+    whoever needs them.
+    """
+
+    def __init__(self, client: "redis.asyncio.Redis", settings: Settings) -> None:
+        self._redis = client
+        self._folder = settings.data
+        self._limits = Limits(
+            waiting=settings.max_waiting,
+            waited_s=settings.max_wait,
+            memory=settings.max_memory / 100,
+            free_bytes=settings.min_disk << 20,
+        )
+        self._load = Load()
+        self._looking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._is_said = False
+
+    @property
+    def load(self) -> Load:
+        """What was seen last."""
+        return self._load
+
+    def check(self, kind: Kind) -> None:
+        """
+        See that there is room for a command.
+
+        Raises:
+            Refusal: There is none now. Nothing was taken.
+        """
+        if why := refusal(self._load, self._limits, kind):
+            raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
+
+    async def make_room(self, kind: Kind) -> None:
+        """
+        Wait until there is room for commands of a kind.
+
+        Raises:
+            Refusal: There is none within `PATIENCE_S`.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while refusal(self._load, self._limits, kind):
+                    self._changed.clear()
+                    await self._changed.wait()
+        self.check(kind)
+
+    def start(self) -> None:
+        """Begin to look."""
+        # Not in the context of whoever starts it: its lines are nobody's.
+        self._looking = asyncio.create_task(self._look_on(), context=contextvars.Context())
+
+    async def aclose(self) -> None:
+        """Look no more."""
+        # Again and again: `asyncio.wait_for` of Python 3.11, within redis-py, can lose one.
+        while self._looking is not None and not self._looking.done():
+            self._looking.cancel()
+            await asyncio.wait({self._looking}, timeout=CANCEL_AGAIN_S)
+
+    async def _look_on(self) -> None:
+        while True:
+            with contextlib.suppress(redis.exceptions.RedisError, OSError):
+                self._load = await self._look()
+            self._changed.set()
+            self._say()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look(self) -> Load:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
+        pipeline.xlen(keys.COMMANDS)
+        pipeline.xinfo_groups(keys.COMMANDS)
+        pipeline.execute_command("INFO", "memory")
+        now, length, groups, memory = await pipeline.execute(raise_on_error=False)
+        ours = _group(groups)
+        return Load(
+            waiting=length if ours is None else (ours["pending"] or 0) + (ours["lag"] or 0),
+            waited_s=await self._waited_s(ours, now) if ours is None or ours["lag"] != 0 else 0.0,
+            memory=_memory(memory),
+            free_bytes=await asyncio.to_thread(_free_bytes, self._folder),
+        )
+
+    async def _waited_s(self, group: dict[str, Any] | None, now: tuple[int, int]) -> float:
+        """Find how long the oldest entry that nobody has read has been there."""
+        after = f"({group['last-delivered-id'].decode()}" if group else "-"
+        first: Any = await self._redis.xrange(keys.COMMANDS, min=after, count=1)
+        if not first:
+            return 0.0
+        came_ms = int(first[0][0].partition(b"-")[0])
+        return max(0.0, now[0] + now[1] / 1e6 - came_ms / 1000)
+
+    def _say(self) -> None:
+        """Say once that commands are turned away, and once that they are taken again."""
+        why = refusal(self._load, self._limits, Kind.START)
+        if bool(why) != self._is_said:
+            self._is_said = bool(why)
+            if why:
+                log.warning(Event.OVERLOADED, reason=why)
+            else:
+                log.info(Event.ROOM_AGAIN)
+
+
+def _free_bytes(folder: Path) -> int | None:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:  # whoever writes there says so
+        return None
+    return disk.f_bavail * disk.f_frsize
+
+
+def _group(groups: Any) -> dict[str, Any] | None:
+    """Find the dispatcher's group in what XINFO GROUPS says; it may be made yet."""
+    found = () if isinstance(groups, Exception) else groups
+    return next((group for group in found if group["name"] == keys.GROUP.encode()), None)
+
+
+def _memory(info: Any) -> float:
+    """Read the share of its memory that Redis has in use; a Redis that does not say has room."""
+    if isinstance(info, Exception) or not info.get("maxmemory"):
+        return 0.0
+    return float(info["used_memory"] / info["maxmemory"])

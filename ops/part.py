@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ops import lockfile
 from ops.leash import leashed
+from ops.nursery import Away, Nursery, Request
 
 #: Bytes read from a pipe at once, and the length at which a line that does not end is cut.
 CHUNK = 1 << 16
@@ -47,10 +49,50 @@ class Part:
     answers: Callable[[], bool] | None = None
 
 
+class Born:
+    """A process that came from the nursery, with what `subprocess.Popen` offers of it."""
+
+    def __init__(self, pid: int, stdout: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Look whether it has ended."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # not handed to us yet, or gone before it could be
+                return None if _lives(self.pid) else self._gone()
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _gone(self) -> int:
+        self.returncode = -signal.SIGKILL
+        return self.returncode
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Running:
     """One process of a part: its output by line, its end, and the signals for it."""
 
-    def __init__(self, part: Part, *, env: Mapping[str, str], show: Show) -> None:
+    def __init__(
+        self, part: Part, *, env: Mapping[str, str], show: Show, nursery: Nursery | None = None
+    ) -> None:
         """
         Start the process, in a session of its own: the terminal's Ctrl-C does not reach it.
 
@@ -64,8 +106,10 @@ class Running:
         self._show = show
         self._rest = b""
         lock = part.take_lock() if part.take_lock else None
+        self._process: subprocess.Popen[bytes] | Born
         try:
-            self._process = subprocess.Popen(
+            born = _bear(part, env, nursery) if nursery and not lock else None
+            self._process = born or subprocess.Popen(
                 leashed(part.argv, end_with=part.parent_death),
                 env={**part.env, **env},
                 cwd=part.cwd,
@@ -95,6 +139,7 @@ class Running:
     def status(self) -> int | str:
         """How it ended: exit code, or the signal's name."""
         code = self._process.returncode
+        assert code is not None
         return code if code >= 0 else signal.Signals(-code).name
 
     @property
@@ -157,3 +202,28 @@ class Running:
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
             os.killpg(self.pid, number)
+
+
+def _bear(part: Part, env: Mapping[str, str], nursery: Nursery) -> Born | None:
+    """Let the nursery become the part; None when it cannot: then it is started on its own."""
+    if not nursery.can_bear(part.argv):
+        return None
+    reading, writing = os.pipe()
+    try:
+        pid = nursery.bear(
+            Request(
+                name=part.name,
+                argv=part.argv,
+                env={**part.env, **env},
+                cwd=str(part.cwd),
+                parent=os.getpid(),
+                end_with=int(part.parent_death),
+            ),
+            output=writing,
+        )
+    except Away:
+        os.close(reading)
+        return None
+    finally:
+        os.close(writing)
+    return Born(pid, os.fdopen(reading, "rb", buffering=0))

@@ -12,6 +12,7 @@ import structlog
 
 from ops import lockfile, outage
 from ops.events import Event
+from ops.nursery import Nursery
 from ops.part import Part, Running, Show
 from ops.readiness import listening
 
@@ -55,6 +56,7 @@ class Supervisor:
         show: Show,
         on_ready: Callable[[], None],
         ready_limit_s: float = READY_LIMIT_S,
+        nursery: Nursery | None = None,
     ) -> None:
         """
         Take the parts as values; nothing is started yet.
@@ -64,6 +66,7 @@ class Supervisor:
             ends: Names of all these parts, by the order of their end: those of a group together.
             show: Called with the part's name and each line it prints.
             on_ready: Called once, when all parts are ready for the first time.
+            nursery: Where those parts come from that it can bear.
 
         Raises:
             ValueError: When a part has no place in the order of the end.
@@ -78,6 +81,7 @@ class Supervisor:
         self._show = show
         self._on_ready = on_ready
         self._ready_limit_s = ready_limit_s
+        self._nursery = nursery
         self._ready = {part.name: asyncio.Event() for stage in stages for part in stage}
         self._running: dict[str, Running] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +103,8 @@ class Supervisor:
                 for task in self._tasks:
                     task.cancel()
                 await self._stop()
+                if self._nursery:
+                    self._nursery.close()
         return End(INTERRUPTED, "killed by a second signal") if self._is_hard else end
 
     def stop(self, end: End) -> None:
@@ -150,7 +156,11 @@ class Supervisor:
         deadline = time.monotonic() + LOCK_LIMIT_S
         while True:
             try:
-                self._running[part.name] = Running(part, env=env, show=self._show)
+                if self._nursery and self._nursery.can_bear(part.argv):
+                    await self._nursery.ready()
+                self._running[part.name] = Running(
+                    part, env=env, show=self._show, nursery=self._nursery
+                )
                 break
             except lockfile.InUse as error:
                 if time.monotonic() > deadline:
@@ -204,8 +214,11 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number == signal.SIGCHLD:
-            for running in self._running.values():
-                running.check()
+            parts = {running.pid: running.check for running in self._running.values()}
+            for check in parts.values():
+                check()
+            if self._nursery:
+                self._nursery.bury(parts)
         elif not self._end.done():
             self.stop(End(0))
         elif number != signal.SIGHUP and not self._is_hard:  # a terminal that closes sends several

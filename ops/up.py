@@ -16,6 +16,7 @@ from ops import embedded, log, output, preflight
 from ops.celery_argv import beat_argv, worker_argv
 from ops.events import Event
 from ops.keys import QUEUE_EXAM, QUEUE_MAIL, QUEUE_SLOW
+from ops.nursery import Nursery
 from ops.part import Part
 from ops.preflight import Refusal, free_port
 from ops.settings import Settings, variable
@@ -36,6 +37,8 @@ ENDS = (
     ("sink",),
     ("redis",),
 )
+
+IS_LINUX = sys.platform == "linux"
 
 _log = structlog.get_logger()
 
@@ -137,7 +140,9 @@ async def _run(settings: Settings) -> End:
     log.configure(settings, part="up")
     _log.info(Event.PART_STARTING, parts=names, settings=settings.shown())
     show = output.Prefixed(names).show if is_console else output.show_json
-    end = await Supervisor(planned, ends=ENDS, show=show, on_ready=on_ready).run()
+    nursery = Nursery(env=environment(settings), cwd=settings.data) if IS_LINUX else None
+    supervisor = Supervisor(planned, ends=ENDS, show=show, on_ready=on_ready, nursery=nursery)
+    end = await supervisor.run()
     _log.info(Event.UP_STOPPED, exit_code=end.code, reason=end.reason)
     return end
 

@@ -122,17 +122,18 @@ def store() -> Store:
     return Store(settings.exams)
 
 
-_part = os.environ.get("INVIGIL_PART") or ("beat" if "beat" in sys.argv else "worker")
+#: Of a worker that was started by hand: after the queues it serves.
+_by_queues = ""
 
 
 @signals.celeryd_init.connect
 def _name_part(options: dict[str, Any], **_: object) -> None:
     """Name a worker that was started by hand after the queues it serves; log from here on."""
-    global _part  # noqa: PLW0603 - only this signal knows the queues, the next ones want the name
+    global _by_queues  # noqa: PLW0603 - only this signal knows them, the next ones want the name
     queues = options.get("queues")
     if queues and "INVIGIL_PART" not in os.environ:
         names = queues if isinstance(queues, str) else ",".join(queues)
-        _part = f"worker-{names.replace(',', '-')}"
+        _by_queues = f"worker-{names.replace(',', '-')}"
     _configure_once()
 
 
@@ -144,8 +145,10 @@ def _set_up_logging(**_: object) -> None:
 
 @cache
 def _configure_once() -> None:
-    _or_exit(partial(configure, settings, part=_part))
-    telemetry.start(_part)
+    given = os.environ.get("INVIGIL_PART")  # only now: this module may be older than the part
+    part = given or _by_queues or ("beat" if "beat" in sys.argv else "worker")
+    _or_exit(partial(configure, settings, part=part))
+    telemetry.start(part)
 
 
 @signals.worker_init.connect

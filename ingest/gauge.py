@@ -104,10 +104,14 @@ class Gauge:
         pipeline.xinfo_groups(keys.COMMANDS)
         pipeline.execute_command("INFO", "memory")
         now, length, groups, memory = await pipeline.execute(raise_on_error=False)
+        for answer in (now, length):
+            if isinstance(answer, Exception):
+                raise answer
         ours = _group(groups)
+        is_behind = length and (ours is None or ours["lag"] != 0)
         return Load(
             waiting=length if ours is None else (ours["pending"] or 0) + (ours["lag"] or 0),
-            waited_s=await self._waited_s(ours, now) if ours is None or ours["lag"] != 0 else 0.0,
+            waited_s=await self._waited_s(ours, now) if is_behind else 0.0,
             memory=_memory(memory),
             free_bytes=await asyncio.to_thread(_free_bytes, self._folder),
         )

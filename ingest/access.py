@@ -161,7 +161,7 @@ def load(text: str) -> dict[str, ApiKey]:
 
 def _key(entry: Mapping[str, Any]) -> ApiKey:
     key = ApiKey(**{**entry, "scope": Scope(entry["scope"])})
-    times = (key.created_ms, key.expires_ms or 0, key.revoked_ms or 0)
+    times = [key.created_ms, *(t for t in (key.expires_ms, key.revoked_ms) if t is not None)]
     texts = (key.id, key.name, key.hash)
     if not all(type(time) is int for time in times) or not all(type(text) is str for text in texts):
         raise ValueError(f"an entry of other types: {shorten(key.id)}")

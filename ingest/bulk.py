@@ -80,11 +80,9 @@ class Bulk:
             async with contextlib.aclosing(self._pieces(request.content)) as pieces:
                 async for data in pieces:
                     for chunk in _chunks(lines.feed(data)):
-                        self._check(request)
-                        await self._make_room()
-                        await upload.take(chunk)
+                        await self._take(chunk, request, upload)
             for chunk in _chunks(lines.end()):
-                await upload.take(chunk)
+                await self._take(chunk, request, upload)
         except _Stopped as stopped:
             if upload.is_empty:
                 raise Refusal(stopped.problem) from stopped
@@ -92,6 +90,11 @@ class Bulk:
         if upload.is_empty:
             fault = Fault("body", "is empty; send one JSON object in each line")
             raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
+
+    async def _take(self, chunk: list[Line], request: web.Request, upload: Upload) -> None:
+        self._check(request)
+        await self._make_room()
+        await upload.take(chunk)
 
     def _check(self, request: web.Request) -> None:
         """

@@ -113,6 +113,7 @@ def environment(settings: Settings) -> dict[str, str]:
     own = {name: value for name, value in values.items() if name != "key"}  # of who calls us
     given = {variable(name): str(value) for name, value in own.items() if value is not None}
     env = {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
+    env.pop(variable("key"), None)
     if not sys.stdout.isatty():
         env["NO_COLOR"] = "1"
     if ROOT not in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:

@@ -216,7 +216,7 @@ async def test_a_long_body_is_cut(http: Http, client: Redis, tmp_path: Path) -> 
         taken = partial(client.exists, keys.COMMANDS)
         await asyncio.to_thread(wait_until, taken, saying="the first line is taken")
         revoke(tmp_path, header)
-        yield line * 10
+        yield line * 10 + line.rstrip()  # the last one without an end of its own
 
     response = await http.post(
         "/commands", data=body(), headers={**header, "Content-Type": "application/x-ndjson"}

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from uuid import uuid4
 
 import kombu.exceptions
 import redis.exceptions
@@ -36,7 +35,8 @@ def run(settings: Settings, *, part: str = "dispatcher") -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    take_turns(connect(settings.redis), settings=settings, token=str(uuid4()), stop=stop)
+    token = lease.new_token()
+    take_turns(connect(settings.redis, name=token), settings=settings, token=token, stop=stop)
     telemetry.stop()
     log.info(Event.PART_STOPPED)
     return 0
@@ -47,7 +47,7 @@ def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading
     is_ready = False
     while not stop.is_set():
         try:
-            has_lease = lease.take(client, token=token)
+            has_lease = lease.take(client, token=token) or lease.take_from_dead(client, token=token)
             if not is_ready:
                 log.info(Event.PART_READY, is_active=has_lease)
                 notify.ready()

@@ -17,9 +17,12 @@ FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 0.5
 
 
-def connect(url: str) -> "redis.Redis":
+def connect(url: str, *, name: str | None = None) -> "redis.Redis":
     """
     Make a client that answers bytes. Nothing is sent until it is used.
+
+    Args:
+        name: What the server calls its connections, for whoever lists them.
 
     It sends nothing twice: after a lost answer nobody knows whether the server did it. A read
     that was repeated would skip the entries that the first one took, and a repeated transaction
@@ -31,6 +34,7 @@ def connect(url: str) -> "redis.Redis":
         timeout=ANSWER_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
+        client_name=name,
         retry=Retry(NoBackoff(), 0),
     )
     return redis.Redis.from_pool(pool)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
 from structlog.testing import capture_logs
 from support.client import Client
+from support.waiting import wait_until
 
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
@@ -19,6 +21,7 @@ from dispatcher.routes import MOST_PKS
 from dispatcher.stream import MOST_BELLS, MOST_ECHOES
 from dispatcher.turns import Dispatcher
 from ops import keys, trace
+from ops.connect import connect
 from ops.settings import Settings
 from tasks import inbox
 from tasks.app import KEY_PREFIX
@@ -291,6 +294,33 @@ def test_lease_runs_out(client: Client) -> None:
     assert lease.take(client, token="dead")
 
     assert 0 < client.pttl(keys.LEASE) < 3_000
+
+
+def test_dead_is_succeeded_at_once(client: Client, server: Settings) -> None:
+    """Who has no connection any more is not waited for; who has one, or may have one, is."""
+    dead, heir = lease.new_token(), lease.new_token()
+    with connect(server.redis, name=dead) as lives:
+        assert lease.take(lives, token=dead)
+        assert not lease.take_from_dead(client, token=heir)
+
+    wait_until(lambda: lease.take_from_dead(client, token=heir), saying="the heir is active")
+
+    assert client.get(keys.LEASE) == heir.encode()
+    client.set(keys.LEASE, "of another version")
+    assert not lease.take_from_dead(client, token=dead)
+
+
+def test_server_that_does_not_tell(client: Client, server: Settings) -> None:
+    """Where connections may not be listed the lease runs out, as it would without the look."""
+    commands = ["+@all", "-client|list"]
+    client.acl_setuser("quiet", enabled=True, nopass=True, commands=commands, keys=["*"])
+    client.set(keys.LEASE, lease.new_token())
+
+    with Redis.from_url(server.redis, username="quiet", password="any") as quiet:
+        assert not lease.take_from_dead(quiet, token="heir")
+
+    assert lease.take_from_dead(client, token="heir")
+    client.acl_deluser("quiet")
 
 
 def test_paused_does_no_harm(client: Client, app: Celery, server: Settings) -> None:

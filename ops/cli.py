@@ -72,9 +72,13 @@ def up(port: int | None, data: Path | None) -> None:
     Maildir there, unless INVIGIL_SMTP_URL is set. Ctrl-C ends all parts in order; a second one
     ends them at once, and loses nothing either.
     """
+    settings = _settings(port=port, data=data)
+    from ops.nursery import Nursery
+
+    nursery = Nursery.early()  # it imports while this process does
     from ops import up as stack
 
-    _exit(stack.run(_settings(port=port, data=data)))
+    _exit(stack.run(settings, nursery))
 
 
 @main.command()

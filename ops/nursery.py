@@ -1,5 +1,5 @@
 """
-Nursery: a process that has imported what the parts import, and that they are forked from.
+Nursery: where `up` has its parts come from, forked from a process that has imported already.
 
 A part that is started anew would else import for most of a second, on a machine that is busy with
 what waits meanwhile; after a crash of `up` six of them would at once. Linux only: a part has to be
@@ -11,50 +11,28 @@ Source: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 import asyncio
 import contextlib
 import ctypes
-import gc
-import importlib
 import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
 import sys
-import time
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ops.leash import PR_SET_PDEATHSIG, leashed
+from ops.leash import leashed
 
-PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
-#: What the parts import. gevent's worker is none of them: it changes modules before they are used.
-IMPORTED = (
-    "tasks",
-    "tasks.exam",
-    "tasks.mail",
-    "tasks.slow",
-    "celery.bin.celery",
-    "celery.bin.worker",
-    "celery.bin.beat",
-    "celery.worker",
-    "celery.worker.consumer",
-    "celery.concurrency.prefork",
-    "kombu.transport.redis",
-    "dispatcher.loop",
-    "ingest.gateway",
-    "ops.cli",
-    "ops.sink",
-)
+#: Folder of the packages that the parts import.
+ROOT = Path(__file__).absolute().parents[1]
 #: Bytes of a request: an environment, mostly.
 MOST_BYTES = 1 << 17
 READY = b"ready"
-#: Seconds for it to import, for an answer, and for a new process to become `up`'s child.
+#: Seconds for it to import, and for an answer.
 READY_LIMIT_S = 30.0
 ANSWER_LIMIT_S = 5.0
-ADOPTED_LIMIT_S = 5.0
-LOOK_S = 0.0005
 
 
 class Away(OSError):  # noqa: N818 - says where it is
@@ -74,50 +52,69 @@ class Request:
 
 
 class Nursery:
-    """The nursery, as `up` uses it."""
+    """The process that parts are forked from, as `up` uses it."""
 
-    def __init__(self, *, env: Mapping[str, str], cwd: Path) -> None:
-        self._env = env
-        self._cwd = cwd
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._starting = asyncio.Lock()
+        self._is_ready = False
+        self._getting_ready = asyncio.Lock()
 
-    async def ready(self) -> None:
+    @classmethod
+    def early(cls) -> "Nursery | None":
         """
-        Start it, unless it is there, and wait until it has imported.
+        Start one before there is anything to run: it imports while the caller does.
+
+        Returns:
+            None where there can be none. Whether it could start is seen when it has to be ready.
+        """
+        if sys.platform != "linux":
+            return None
+        nursery = cls()
+        with contextlib.suppress(OSError):
+            nursery._begin()
+        return nursery
+
+    async def ready(self, env: Mapping[str, str]) -> None:
+        """
+        Wait until it has imported what the first parts need; start it, unless it is there.
 
         Whether it could is seen when it is asked for a process.
+
+        Args:
+            env: Environment of the parts, which some modules look at when they are imported.
 
         Raises:
             OSError: The machine does not give what a process needs.
         """
-        async with self._starting:
-            if self._process and self._process.poll() is None:
+        async with self._getting_ready:
+            if not self._process or self._process.poll() is not None:
+                self.close()
+                self._begin()
+            if not self._control or self._is_ready:
                 return
-            self.close()
-            control = self._begin()
-            control.settimeout(0)
+            loop = asyncio.get_running_loop()
+            self._control.settimeout(0)
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(READY_LIMIT_S):
-                    await asyncio.get_running_loop().sock_recv(control, len(READY))
-            control.settimeout(ANSWER_LIMIT_S)
-            self._control = control
+                    await loop.sock_sendall(self._control, json.dumps(dict(env)).encode())
+                    await loop.sock_recv(self._control, len(READY))
+            self._control.settimeout(ANSWER_LIMIT_S)
+            self._is_ready = True
 
-    def _begin(self) -> socket.socket:
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    def _begin(self) -> None:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "ops.nursery", str(theirs.fileno())]
+        command = [sys.executable, "-m", "ops.fork_server", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
                 leashed(command, end_with=signal.SIGKILL),
-                env={**self._env, "INVIGIL_PART": "nursery"},
-                cwd=self._cwd,
+                env={**with_packages(os.environ), "INVIGIL_PART": "nursery"},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=(theirs.fileno(),),
             )
-        return control
+        self._control = control
 
     def bury(self, parts: Mapping[int, Callable[[], object]]) -> None:
         """
@@ -136,7 +133,7 @@ class Nursery:
 
     @staticmethod
     def can_bear(argv: Sequence[str]) -> bool:
-        """Whether a command is one that the nursery can become."""
+        """Whether a command is one that can be forked; gevent's worker changes modules first."""
         is_module = list(argv[:2]) == [sys.executable, "-m"] and len(argv) > 2
         return is_module and "gevent" not in argv
 
@@ -166,6 +163,7 @@ class Nursery:
 
     def close(self) -> None:
         """End it; the processes that came from it live on."""
+        self._is_ready = False
         if self._control:
             self._control.close()
             self._control = None
@@ -175,60 +173,12 @@ class Nursery:
             self._process = None
 
 
-def serve(control: socket.socket) -> tuple[Request, int] | None:
-    """
-    Fork a process per request, until nobody asks any more.
-
-    Returns:
-        In a process that is to become a part what it is to become, and where its output goes; in
-        the nursery itself None.
-    """
-    while True:
-        text, descriptors, _, _ = socket.recv_fds(control, MOST_BYTES, 1)
-        if not text:
-            return None
-        [output] = descriptors
-        middle = os.fork()
-        if middle:
-            os.close(output)
-            os.waitpid(middle, 0)
-            continue
-        child = os.fork()
-        if child:  # its parent ends, and it is handed to `up`
-            control.send(str(child).encode())
-            os._exit(0)
-        control.close()
-        return Request(**json.loads(text)), output
-
-
-def become(request: Request, output: int) -> None:
-    """Be the part that was asked for."""
-    _await_parent(request)
-    os.setsid()
-    _prctl(PR_SET_NAME, request.name.encode()[:15])
-    for target, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
-        os.dup2(descriptor, target)
-        if descriptor > 2 and descriptor != output:
-            os.close(descriptor)
-    os.close(output)
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):  # the old ones know another file
-        stream = os.fdopen(descriptor, "w", buffering=1, closefd=False, errors="backslashreplace")
-        setattr(sys, name, stream)
-    os.environ.clear()
-    os.environ.update(request.env)
-    os.chdir(request.cwd)
-    sys.argv = list(request.argv[2:])
-    runpy.run_module(request.argv[2], run_name="__main__", alter_sys=True)
-
-
-def _await_parent(request: Request) -> None:
-    """Wait until this process is a child of `up`, and end with it from then on."""
-    until = time.monotonic() + ADOPTED_LIMIT_S
-    while os.getppid() != request.parent and time.monotonic() < until:
-        time.sleep(LOOK_S)
-    _prctl(PR_SET_PDEATHSIG, request.end_with)
-    if os.getppid() != request.parent:
-        sys.exit(f"process {request.parent} is gone, {request.name} is not started")
+def with_packages(env: Mapping[str, str]) -> dict[str, str]:
+    """Add to an environment where our packages are, unless they are installed."""
+    if ROOT in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
+        return dict(env)
+    others = env.get("PYTHONPATH")
+    return {**env, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), others)))}
 
 
 def _somebody_dead() -> int | None:
@@ -238,23 +188,3 @@ def _somebody_dead() -> int | None:
     except ChildProcessError:
         return None
     return dead.si_pid if dead else None
-
-
-def _prctl(option: int, value: int | bytes) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def main(control: int) -> None:
-    """Import, and wait for who wants to be born."""
-    for name in IMPORTED:
-        importlib.import_module(name)
-    gc.freeze()  # what is shared with the parts is left alone
-    with socket.socket(fileno=control) as asked:
-        asked.send(READY)
-        found = serve(asked)
-    if found:
-        become(*found)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -157,7 +157,7 @@ class Supervisor:
         while True:
             try:
                 if self._nursery and self._nursery.can_bear(part.argv):
-                    await self._nursery.ready()
+                    await self._nursery.ready(part.env)
                 self._running[part.name] = Running(
                     part, env=env, show=self._show, nursery=self._nursery
                 )

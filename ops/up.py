@@ -4,10 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-import sysconfig
 import time
 from functools import partial
-from pathlib import Path
 
 import click
 import structlog
@@ -16,14 +14,12 @@ from ops import embedded, log, output, preflight
 from ops.celery_argv import beat_argv, worker_argv
 from ops.events import Event
 from ops.keys import QUEUE_EXAM, QUEUE_MAIL, QUEUE_SLOW
-from ops.nursery import Nursery
+from ops.nursery import Nursery, with_packages
 from ops.part import Part
 from ops.preflight import Refusal, free_port
 from ops.settings import Settings, variable
 from ops.supervisor import End, Supervisor
 
-#: Folder of the packages that the parts import.
-ROOT = Path(__file__).absolute().parents[1]
 #: Seconds a part has to finish what it does; the gateway gives its clients five of them.
 GRACE_S = 8.0
 WORKER_GRACE_S = 10.0
@@ -38,14 +34,15 @@ ENDS = (
     ("redis",),
 )
 
-IS_LINUX = sys.platform == "linux"
-
 _log = structlog.get_logger()
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, nursery: Nursery | None = None) -> int:
     """
     Run all parts until a signal.
+
+    Args:
+        nursery: Where parts come from; without, each is started on its own.
 
     Returns:
         The exit code: 0 after an end in order, 130 after a second signal, 2 when a setting is
@@ -56,7 +53,7 @@ def run(settings: Settings) -> int:
     except Refusal as refusal:
         return _say(End(refusal.code, str(refusal)))
     try:
-        return _say(asyncio.run(_run(preflight.complete(settings))))
+        return _say(asyncio.run(_run(preflight.complete(settings), nursery)))
     except Refusal as refusal:
         return _say(End(refusal.code, str(refusal)))
     except embedded.NotStarted as error:
@@ -116,12 +113,10 @@ def environment(settings: Settings) -> dict[str, str]:
     env.pop(variable("key"), None)
     if not sys.stdout.isatty():
         env["NO_COLOR"] = "1"
-    if ROOT not in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return env
+    return with_packages(env)
 
 
-async def _run(settings: Settings) -> End:
+async def _run(settings: Settings, nursery: Nursery | None) -> End:
     began = time.monotonic()
     sink_port = free_port("127.0.0.1") if settings.smtp_url is None else None
     if sink_port is not None:
@@ -141,7 +136,6 @@ async def _run(settings: Settings) -> End:
     log.configure(settings, part="up")
     _log.info(Event.PART_STARTING, parts=names, settings=settings.shown())
     show = output.Prefixed(names).show if is_console else output.show_json
-    nursery = Nursery(env=environment(settings), cwd=settings.data) if IS_LINUX else None
     supervisor = Supervisor(planned, ends=ENDS, show=show, on_ready=on_ready, nursery=nursery)
     end = await supervisor.run()
     _log.info(Event.UP_STOPPED, exit_code=end.code, reason=end.reason)

@@ -37,7 +37,9 @@ def children(stack: Stack) -> list[int]:
 def nursery(stack: Stack) -> list[int]:
     """Find the nursery: it looks like its children, and is no part."""
     parts = {line["pid"] for line in stack.lines("part_ready")}
-    return [pid for pid in children(stack) if pid not in parts and "ops.nursery" in command_of(pid)]
+    return [
+        pid for pid in children(stack) if pid not in parts and "ops.fork_server" in command_of(pid)
+    ]
 
 
 def dead(stack: Stack) -> list[int]:
@@ -51,7 +53,7 @@ def test_parts_are_born(stack: Stack) -> None:
     assert nursery(stack)
     for part in BORN:
         pid = stack.pid(part)
-        assert "ops.nursery" in command_of(pid)
+        assert "ops.fork_server" in command_of(pid)
         assert pid in children(stack)
         assert pid == os.getsid(pid)
         assert part == Path(f"/proc/{pid}/comm").read_text().strip()
@@ -72,7 +74,7 @@ def test_killed_nursery(stack: Stack) -> None:
     stack.redis().xadd(keys.COMMANDS, {"type": "exam.start", "data": data})
     wait_until(lambda: stack.document("born"), saying="it is started")
     wait_until(lambda: stack.pid("dispatcher") != parts["dispatcher"], saying="a new one")
-    assert "ops.nursery" in command_of(stack.pid("dispatcher"))
+    assert "ops.fork_server" in command_of(stack.pid("dispatcher"))
     assert [old] != nursery(stack) != []
 
 
@@ -96,8 +98,8 @@ from pathlib import Path
 from ops.nursery import Nursery, Request
 
 async def main():
-    nursery = Nursery(env=os.environ, cwd=Path.cwd())
-    await nursery.ready()
+    nursery = Nursery()
+    await nursery.ready(os.environ)
     argv = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"]
     request = Request(name="child", argv=argv, env=dict(os.environ), cwd=str(Path.cwd()),
                       parent=os.getpid(), end_with=int(signal.SIGKILL))
@@ -123,9 +125,9 @@ signal.pause()
     wait_until(lambda: not command_of(pid), saying="it is gone, too")
 
 
-def test_none(tmp_path: Path) -> None:
+def test_none() -> None:
     """Where there is no nursery the caller is told to start the part on its own."""
-    alone = Nursery(env={}, cwd=tmp_path)
+    alone = Nursery()
     request = Request(name="a", argv=["a"], env={}, cwd="/", parent=os.getpid(), end_with=9)
 
     with pytest.raises(Away):

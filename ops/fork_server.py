@@ -4,7 +4,6 @@ Fork server: the process that has imported what the parts import, and that they 
 What keeps deadlines comes first; the rest is imported while nobody asks for a process.
 """
 
-import ctypes
 import gc
 import importlib
 import json
@@ -16,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ops.leash import PR_SET_PDEATHSIG
+from ops.leash import PR_SET_PDEATHSIG, prctl
 from ops.nursery import MOST_BYTES, READY, Request
 
 PR_SET_NAME = 15
@@ -73,7 +72,7 @@ def become(request: Request, output: int) -> None:
     """Be the part that was asked for."""
     _await_parent(request)
     os.setsid()
-    _prctl(PR_SET_NAME, request.name.encode()[:15])
+    prctl(PR_SET_NAME, request.name.encode()[:15])
     for target, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
         os.dup2(descriptor, target)
         if descriptor > 2 and descriptor != output:
@@ -94,13 +93,9 @@ def _await_parent(request: Request) -> None:
     until = time.monotonic() + ADOPTED_LIMIT_S
     while os.getppid() != request.parent and time.monotonic() < until:
         time.sleep(LOOK_S)
-    _prctl(PR_SET_PDEATHSIG, request.end_with)
+    prctl(PR_SET_PDEATHSIG, request.end_with)
     if os.getppid() != request.parent:
         sys.exit(f"process {request.parent} is gone, {request.name} is not started")
-
-
-def _prctl(option: int, value: int | bytes) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _import(names: Sequence[str]) -> None:

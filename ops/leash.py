@@ -25,11 +25,16 @@ def leashed(argv: Sequence[str], *, end_with: signal.Signals) -> list[str]:
     return [sys.executable, "-I", "-S", __file__, str(int(end_with)), str(os.getpid()), *argv]
 
 
+def prctl(option: int, value: int | bytes) -> None:
+    """Set something of this process, on Linux; an option that it does not know changes nothing."""
+    import ctypes  # noqa: PLC0415 - few who import this module need it
+
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
 def main(number: str, parent: str, *argv: str) -> None:
     """Ask for the signal and become *argv*, unless the parent is gone already."""
-    import ctypes  # noqa: PLC0415 - for the script only; every part imports this module's parent
-
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
+    prctl(PR_SET_PDEATHSIG, int(number))
     if os.getppid() != int(parent):
         sys.exit(f"process {parent} is gone, {argv[0]} is not started")
     os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted

@@ -10,7 +10,6 @@ Source: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ops.leash import leashed
+from ops.leash import leashed, prctl
 
 PR_SET_CHILD_SUBREAPER = 36
 #: Folder of the packages that the parts import.
@@ -91,8 +90,9 @@ class Nursery:
             if not self._process or self._process.poll() is not None:
                 self.close()
                 self._begin()
-            if not self._control or self._is_ready:
+            if self._is_ready:
                 return
+            assert self._control
             loop = asyncio.get_running_loop()
             self._control.settimeout(0)
             with contextlib.suppress(TimeoutError, OSError):
@@ -103,7 +103,7 @@ class Nursery:
             self._is_ready = True
 
     def _begin(self) -> None:
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "ops.fork_server", str(theirs.fileno())]
         with theirs:

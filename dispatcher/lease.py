@@ -34,26 +34,29 @@ def new_token() -> str:
 
 
 def take(client: Redis, *, token: str) -> bool:
-    """Become the active dispatcher, or stay it; False while another one is."""
+    """
+    Become the active dispatcher, or stay it; False while another one is.
+
+    One that has died is not waited for: a process that was killed has no connection any more, and
+    Redis knows it at once. Should it be alive after all, about to connect again, then it finds its
+    lease lost, and does no harm.
+    """
     if client.set(keys.LEASE, token, nx=True, px=LEASE_MS):
         return True
-    return bool(client.get(keys.LEASE) == token.encode())
-
-
-def take_from_dead(client: Redis, *, token: str) -> bool:
-    """
-    Become the active dispatcher in place of one that has died, without waiting for its lease.
-
-    A process that was killed has no connection any more, and Redis knows it at once. Should it be
-    alive after all, about to connect again, then it finds its lease lost, and does no harm.
-    """
     holder = client.get(keys.LEASE)
-    if not isinstance(holder, bytes) or not holder.startswith(NAMED.encode()):
+    if holder == token.encode():
+        return True
+    if not isinstance(holder, bytes) or not _is_dead(client, holder.decode(errors="replace")):
         return False
-    with suppress(redis.exceptions.ResponseError):  # it does not tell; then the lease runs out
-        if holder.decode() not in {one["name"] for one in client.client_list(_type="normal")}:
-            take_over = client.register_script(_TAKE_OVER)
-            return bool(take_over(keys=[keys.LEASE], args=[holder, token, LEASE_MS]))
+    take_over = client.register_script(_TAKE_OVER)
+    return bool(take_over(keys=[keys.LEASE], args=[holder, token, LEASE_MS]))
+
+
+def _is_dead(client: Redis, holder: str) -> bool:
+    """Whether no connection has the holder's name; False where that cannot be known."""
+    if holder.startswith(NAMED):
+        with suppress(redis.exceptions.ResponseError):  # it does not tell; then the lease runs out
+            return holder not in {one["name"] for one in client.client_list(_type="normal")}
     return False
 
 

@@ -47,7 +47,7 @@ def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading
     is_ready = False
     while not stop.is_set():
         try:
-            has_lease = lease.take(client, token=token) or lease.take_from_dead(client, token=token)
+            has_lease = lease.take(client, token=token)
             if not is_ready:
                 log.info(Event.PART_READY, is_active=has_lease)
                 notify.ready()

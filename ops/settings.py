@@ -1,16 +1,16 @@
 """Settings: one frozen object, read from the environment once and passed down."""
 
-import re
 import tempfile
 from contextlib import suppress
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ops import formats
 
 #: Seconds. A take-home exam may run for a week; longer is a typing error.
 MAX_DURATION_S = 7 * 24 * 3600
@@ -103,39 +103,23 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_redis_scheme(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(_url(value, schemes=("redis", "rediss", "unix")))
-        path = "" if parts.scheme == "unix" else parts.path.strip("/")
-        for database in (path, *parse_qs(parts.query).get("db", [])):
-            if database and not (database.isascii() and database.isdecimal()):
-                raise ValueError("a URL whose database is a number, such as redis://localhost/0")
-        return value
+    def _of_a_redis(cls, value: str | None) -> str | None:
+        return formats.redis_url(value)
 
     @field_validator("smtp_url")
     @classmethod
-    def _known_smtp_scheme(cls, value: str | None) -> str | None:
-        return None if not value else _url(value, schemes=("smtp", "smtp+starttls", "smtps"))
+    def _of_a_mail_server(cls, value: str | None) -> str | None:
+        return formats.url(value, schemes=("smtp", "smtp+starttls", "smtps")) if value else None
 
     @field_validator("mail_to", "mail_from")
     @classmethod
     def _one_mailbox(cls, value: str) -> str:
-        name, at, host = value.rpartition("@")
-        if not (name and at and host) or not value.isprintable() or set(value) & set(' ,;<>"'):
-            raise ValueError("one mail address, name@host")
-        return value
+        return formats.mailbox(value)
 
     @field_validator("exam_autoscale", "mail_autoscale", "slow_autoscale")
     @classmethod
     def _max_min(cls, value: str) -> str:
-        parts = value.split(",")
-        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-            raise ValueError("MAX,MIN as two whole numbers, such as 4,1")
-        most, least = (int(part) for part in parts)
-        if not 1 <= least <= most:
-            raise ValueError("MAX,MIN with 1 <= MIN <= MAX")
-        return f"{most},{least}"
+        return formats.max_min(value)
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
@@ -206,7 +190,8 @@ class Settings(BaseSettings):
         """Every setting by its variable's name, with passwords masked."""
         values = {variable(name): getattr(self, name) for name in type(self).model_fields}
         return {
-            name: _masked(str(value)) if value is not None else "" for name, value in values.items()
+            name: formats.masked(str(value)) if value is not None else ""
+            for name, value in values.items()
         }
 
 
@@ -215,32 +200,11 @@ def variable(field: str) -> str:
     return "REDIS_URL" if field == "redis_url" else f"INVIGIL_{field.upper()}"
 
 
-def _url(value: str, *, schemes: tuple[str, ...]) -> str:
-    allowed = ", ".join(f"{scheme}://" for scheme in schemes)
-    try:
-        parts = urlsplit(value)
-        is_complete = bool(parts.netloc or parts.path.strip("/"))
-        _ = parts.port
-    except ValueError:  # its own words may hold a piece of the password
-        raise ValueError("a URL with a host (IPv6 in brackets) and a port of 0-65535") from None
-    if parts.scheme not in schemes or not is_complete:
-        raise ValueError(f"a URL that begins with one of {allowed}")
-    return value
-
-
-def _masked(value: str) -> str:
-    """Hide who logs in and with what, also in a URL that cannot be parsed."""
-    if "://" not in value:
-        return value
-    hidden = re.sub(r"(?<=://).*@", "***@", value)
-    return re.sub(r"(?i)((?:user|pass)[a-z_]*=)[^&#]*", r"\1***", hidden)
-
-
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = str(first["loc"][0]) if first["loc"] else "settings"
     field = "redis_url" if place == "REDIS_URL" else place
-    seen = "***" if field == "key" else _masked(str(first["input"]))
+    seen = "***" if field == "key" else formats.masked(str(first["input"]))
     allowed = _range(field) or first["msg"].removeprefix("Value error, ")
     return f"{variable(field)}: {seen!r} is not allowed: {allowed}"
 

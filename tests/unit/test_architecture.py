@@ -16,7 +16,7 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 CELLAR = {
     f"ops.{name}"
     for name in (
-        *("settings", "keys", "events", "glossary", "vocabulary", "grammar"),
+        *("settings", "formats", "keys", "events", "glossary", "vocabulary", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
         *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder"),
     )

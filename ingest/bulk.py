@@ -93,7 +93,7 @@ class Bulk:
 
     async def _take(self, chunk: list[Line], request: web.Request, upload: Upload) -> None:
         self._check(request)
-        await self._make_room()
+        await self._make_room(len(chunk))
         await upload.take(chunk)
 
     def _check(self, request: web.Request) -> None:
@@ -108,14 +108,14 @@ class Bulk:
         except Refusal as refusal:
             raise _Stopped(refusal.problem) from refusal
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, count: int) -> None:
         """
         Read no further while others need the room; who sends is held up by what is not read.
 
         Raises:
             _Stopped: There is no room for a long time, or the gateway ends.
         """
-        making = asyncio.create_task(self._gauge.make_room(Kind.BULK))
+        making = asyncio.create_task(self._gauge.make_room(Kind.BULK, count=count))
         ending = asyncio.create_task(self._ending.wait())
         try:
             await asyncio.wait({making, ending}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import redis.exceptions
 import structlog
 
 from ingest.feed import CANCEL_AGAIN_S
-from ingest.pressure import Kind, Limits, Load, refusal
+from ingest.pressure import Kind, Limits, Load, Pace, refusal
 from ingest.problems import Name, Refusal, problem
 from ops import keys
 from ops.events import Event
@@ -44,6 +45,7 @@ class Gauge:
             free_bytes=settings.min_disk << 20,
         )
         self._load = Load()
+        self._pace = Pace()
         self._looking: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._is_said = False
@@ -53,19 +55,22 @@ class Gauge:
         """What was seen last."""
         return self._load
 
-    def check(self, kind: Kind) -> None:
+    def check(self, kind: Kind, *, count: int = 1) -> None:
         """
-        See that there is room for a command.
+        See that there is room for commands, which are then counted until the next look.
 
         Raises:
             Refusal: There is none now. Nothing was taken.
         """
         if why := refusal(self._load, self._limits, kind):
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
+        self._load = replace(
+            self._load, waiting=self._load.waiting + count, unread=self._load.unread + count
+        )
 
-    async def make_room(self, kind: Kind) -> None:
+    async def make_room(self, kind: Kind, *, count: int) -> None:
         """
-        Wait until there is room for commands of a kind.
+        Wait until there is room for so many commands of a kind.
 
         Raises:
             Refusal: There is none within `PATIENCE_S`.
@@ -75,7 +80,7 @@ class Gauge:
                 while refusal(self._load, self._limits, kind):
                     self._changed.clear()
                     await self._changed.wait()
-        self.check(kind)
+        self.check(kind, count=count)
 
     def start(self) -> None:
         """Begin to look."""
@@ -109,21 +114,26 @@ class Gauge:
                 raise answer
         ours = _group(groups)
         is_behind = length and (ours is None or ours["lag"] != 0)
+        unread = length if ours is None else ours["lag"] or 0
+        now_s = now[0] + now[1] / 1e6
+        read = ours["entries-read"] if ours else None
         return Load(
-            waiting=length if ours is None else (ours["pending"] or 0) + (ours["lag"] or 0),
-            waited_s=await self._waited_s(ours, now) if is_behind else 0.0,
+            waiting=unread + (ours["pending"] if ours else 0),
+            unread=unread,
+            waited_s=await self._waited_s(ours, now_s) if is_behind else 0.0,
+            pace=self._pace.note(now_s, read=read, unread=unread),
             memory=_memory(memory),
             free_bytes=await asyncio.to_thread(_free_bytes, self._folder),
         )
 
-    async def _waited_s(self, group: dict[str, Any] | None, now: tuple[int, int]) -> float:
+    async def _waited_s(self, group: dict[str, Any] | None, now_s: float) -> float:
         """Find how long the oldest entry that nobody has read has been there."""
         after = f"({group['last-delivered-id'].decode()}" if group else "-"
         first: Any = await self._redis.xrange(keys.COMMANDS, min=after, count=1)
         if not first:
             return 0.0
         came_ms = int(first[0][0].partition(b"-")[0])
-        return max(0.0, now[0] + now[1] / 1e6 - came_ms / 1000)
+        return max(0.0, now_s - came_ms / 1000)
 
     def _say(self) -> None:
         """Say once that commands are turned away, and once that they are taken again."""

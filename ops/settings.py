@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         100_000, ge=1, description="Commands that may wait; from there on starts are turned away"
     )
     max_wait: float = Field(
-        10, gt=0, le=86400, description="Seconds that commands may wait to be read, likewise"
+        5, gt=0, le=86400, description="Seconds that commands may wait to be read, likewise"
     )
     max_memory: int = Field(
         80, ge=1, le=100, description="Percent of Redis' maxmemory that may be in use, likewise"

@@ -44,8 +44,14 @@ REST_LIMIT_S = 120
 def stack(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Iterator[Stack]:
     """A system that turns starts away soon, and keeps nothing on the stream that is done."""
     folder = tmp_path_factory.mktemp("stack")
-    limits = {"max_wait": MAX_WAIT_S, "stream_retention": 0, "exam_autoscale": "1,1"}
-    with running(folder, redis_url=redis_url, mail_every=3600, **limits) as stack:
+    with running(
+        folder,
+        redis_url=redis_url,
+        max_wait=MAX_WAIT_S,
+        stream_retention=0,
+        exam_autoscale="1,1",
+        mail_every=3600,
+    ) as stack:
         yield stack
 
 

@@ -16,7 +16,7 @@ from support.gateway import Http, problem
 from support.waiting import wait_until
 
 from filestore.store import Store
-from ingest import gauge
+from ingest import gauge, pressure
 from ingest.gateway import make_app
 from ops import keys
 from ops.connect import connect_async
@@ -81,6 +81,24 @@ async def test_too_old(tmp_path: Path, server: Settings, client: Client) -> None
         await until(http, 503)
         client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
         await until(http, 202)
+
+
+async def test_too_slow(
+    tmp_path: Path, server: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd that is read too slowly says so before any of it has waited for long."""
+    monkeypatch.setattr(pressure, "READ_AT_ONCE", 1)
+    client.xgroup_create(keys.COMMANDS, keys.GROUP, id="0", mkstream=True)
+    for _ in range(pressure.NO_CROWD + 2):
+        client.xadd(keys.COMMANDS, {"type": "echo", "data": '{"text":""}'})
+    client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"}, count=1)
+    async with serving(tmp_path, server, max_wait=60) as http:
+        await until(http, 503)
+        refused = await (await http.post("/exams", json={})).json()
+        client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
+        await until(http, 202)
+
+    assert "would wait" in refused["detail"]
 
 
 async def test_memory(tmp_path: Path, server: Settings, client: Client) -> None:

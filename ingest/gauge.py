@@ -53,6 +53,10 @@ class Gauge:
         """What was seen last."""
         return self._load
 
+    def why(self, kind: Kind) -> str | None:
+        """Say why a command of a kind is not taken now; None: it is."""
+        return refusal(self._load, self._limits, kind)
+
     def check(self, kind: Kind) -> None:
         """
         See that there is room for a command.
@@ -60,7 +64,7 @@ class Gauge:
         Raises:
             Refusal: There is none now. Nothing was taken.
         """
-        if why := refusal(self._load, self._limits, kind):
+        if why := self.why(kind):
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
 
     async def make_room(self, kind: Kind) -> None:
@@ -72,7 +76,7 @@ class Gauge:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                while refusal(self._load, self._limits, kind):
+                while self.why(kind):
                     self._changed.clear()
                     await self._changed.wait()
         self.check(kind)
@@ -127,7 +131,7 @@ class Gauge:
 
     def _say(self) -> None:
         """Say once that commands are turned away, and once that they are taken again."""
-        why = refusal(self._load, self._limits, Kind.START)
+        why = self.why(Kind.START)
         if bool(why) != self._is_said:
             self._is_said = bool(why)
             if why:

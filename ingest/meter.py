@@ -83,6 +83,8 @@ class Meter:
         for name in TYPES:
             if name != NOT_OURS:
                 self._accepted.labels(name)
+        for problem in (Name.NOT_JSON, Name.INVALID_COMMAND, Name.TOO_LARGE):
+            self._lines_refused.labels(problem)
         for path in (*(operation.path for operation in OPERATIONS), OTHER):
             self._refused.labels(path, Name.INTERNAL)
 

@@ -29,6 +29,7 @@ COUNTS = "invigil:counts"
 #: Hash field of `ops/tally.py` -> number: what workers and the dispatcher count, for metrics.
 METRICS = "invigil:metrics"
 #: Hash worker -> when it said so last, and how many children it has, at work on how many tasks.
+#: Expires.
 WORKERS = "invigil:workers"
 #: String: token of the dispatcher at work; expires when its holder stops renewing.
 LEASE = "invigil:lease:dispatcher"

@@ -20,8 +20,8 @@ from tasks.app import settings
 
 #: Seconds between two reports of a worker.
 REPORT_EVERY_S = 2.0
-#: Milliseconds after which a worker that says nothing is struck off, by any other. Who reads the
-#: roster does not wait for that.
+#: Milliseconds after which a worker that says nothing is struck off by any other; the whole roster
+#: ends with the last of them. Who reads it does not wait for that.
 STRUCK_OFF_MS = 60_000
 
 #: In a script, since only Redis' clock is the same for all of them.
@@ -36,6 +36,7 @@ for i = 1, #all, 2 do
     redis.call('HDEL', KEYS[1], all[i])
   end
 end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 """
 
 

@@ -120,6 +120,7 @@ async def test_readers(http: Http) -> None:
     """Who listens to the events is counted for as long as that, and is no slow request."""
     async with http.get("/events"):
         assert 1 == value(await metrics(http), "invigil_event_readers")
+    await http.head("/events")  # one that ends by itself
     while value(text := await metrics(http), "invigil_event_readers"):
         pass
 

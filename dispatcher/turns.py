@@ -22,7 +22,7 @@ from filestore.exam import Exam
 from filestore.store import Store
 from ingest.commands import Echo, decode, given_trace
 from ingest.faults import InvalidCommand
-from ops import keys, outage, trace
+from ops import keys, outage, tally, trace
 from ops.connect import is_exhausted
 from ops.events import Event
 from ops.settings import Settings
@@ -194,6 +194,8 @@ class Dispatcher:
                 has_more=has_more,
             )
             dispatched(reads, letters, tasks, redelivered=redelivered)
+        if redelivered:
+            tally.note(self._redis, tally.REDELIVERED, len(letters) + len(fitting))
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""

@@ -13,6 +13,7 @@ from ingest.answers import answer
 from ingest.bodies import JSON_TYPE
 from ingest.commands import Command, Data, ExamFinish
 from ingest.gauge import Gauge
+from ingest.meter import METER
 from ingest.once import HEADER, BadKey, Key, read_key
 from ingest.pressure import Kind
 from ingest.problems import Name, Refusal, of_faults, problem
@@ -96,6 +97,8 @@ class Acceptance:
                 said = f"{HEADER} stands for a command that asked for something else; use another"
                 raise Refusal(problem(Name.KEY_REUSED, said)) from error
         log.info(Event.ACCEPTED if is_first else Event.ANSWERED_AGAIN, entry=entry)
+        if is_first:
+            request.app[METER].accept(command.type)
         named = {"pk": pk} if pk else {}
         request[ABOUT].update(telemetry.ids(entry=entry, command_id=str(command.id), **named))
         return entry

@@ -25,6 +25,8 @@ from ingest.gauge import Gauge
 from ingest.handlers import Handlers
 from ingest.listing import Listings
 from ingest.live import Live
+from ingest.meter import METER, measure
+from ingest.metrics import Metrics
 from ingest.producer import Producer
 from ingest.refusals import refuse
 from ingest.traces import follow
@@ -66,6 +68,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     )
     bulk = Bulk(producer, admission, gauge)
     live = Live(client, feed, admission)
+    metrics = Metrics(client, gauge, live)
 
     async def begin(_app: web.Application) -> None:
         feed.start()
@@ -82,19 +85,21 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
         await gauge.aclose()
 
     app = web.Application(
-        middlewares=[follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES
+        middlewares=[measure, follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES
     )
-    app[SETTINGS] = settings
-    app.add_routes(pages.ROUTES)
-    app.add_routes(_routes(handlers, Listings(store), bulk, live))
+    app[SETTINGS], app[METER] = settings, metrics.meter
+    app.add_routes(_routes(handlers, Listings(store), bulk, live, metrics))
     app.on_startup.extend((begin, admission.start))
     app.on_shutdown.append(end)
     app.on_cleanup.extend((close, admission.stop))
     return app
 
 
-def _routes(handlers: Handlers, listings: Listings, bulk: Bulk, live: Live) -> list[web.RouteDef]:
+def _routes(
+    handlers: Handlers, listings: Listings, bulk: Bulk, live: Live, metrics: Metrics
+) -> list[web.RouteDef]:
     return [
+        *pages.ROUTES,
         web.post("/exams", handlers.start_exam),
         web.get("/exams", listings.list_exams),
         web.get("/exams/counts", listings.count_exams),  # before an exam of this name
@@ -106,6 +111,7 @@ def _routes(handlers: Handlers, listings: Listings, bulk: Bulk, live: Live) -> l
         web.get("/events", live.events),
         web.get("/livez", handlers.livez),
         web.get("/readyz", handlers.readyz),
+        web.get("/metrics", metrics.show),
     ]
 
 
@@ -154,6 +160,9 @@ async def _runner(settings: Settings) -> AsyncIterator[web.AppRunner]:
         app = make_app(settings, client, Store(settings.exams))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
         await runner.setup()
+        app[METER].connections.set_function(
+            lambda: len(runner.server.connections) if runner.server else 0
+        )
         try:
             yield runner
         finally:

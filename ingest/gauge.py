@@ -55,6 +55,10 @@ class Gauge:
         """What was seen last."""
         return self._load
 
+    def why(self, kind: Kind) -> str | None:
+        """Say why a command of a kind is not taken now; None: it is."""
+        return refusal(self._load, self._limits, kind)
+
     def check(self, kind: Kind, *, count: int = 1) -> None:
         """
         See that there is room for commands, which are then counted until the next look.
@@ -62,7 +66,7 @@ class Gauge:
         Raises:
             Refusal: There is none now. Nothing was taken.
         """
-        if why := refusal(self._load, self._limits, kind):
+        if why := self.why(kind):
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
         self._load = replace(
             self._load, waiting=self._load.waiting + count, unread=self._load.unread + count
@@ -77,7 +81,7 @@ class Gauge:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                while refusal(self._load, self._limits, kind):
+                while self.why(kind):
                     self._changed.clear()
                     await self._changed.wait()
         self.check(kind, count=count)
@@ -137,7 +141,7 @@ class Gauge:
 
     def _say(self) -> None:
         """Say once that commands are turned away, and once that they are taken again."""
-        why = refusal(self._load, self._limits, Kind.START)
+        why = self.why(Kind.START)
         if bool(why) != self._is_said:
             self._is_said = bool(why)
             if why:

@@ -47,6 +47,10 @@ class Live:
         self._is_ending = False
         feed.subscribe(self._hear)
 
+    def count(self) -> int:
+        """How many clients listen."""
+        return len(self._readers)
+
     def end(self) -> None:
         """Let all readers go: they come again, to the next process."""
         self._is_ending = True

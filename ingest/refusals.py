@@ -8,6 +8,7 @@ from ingest import problems
 from ingest.admission import API_KEY
 from ingest.answers import answer
 from ingest.faults import InvalidCommand
+from ingest.meter import METER
 from ingest.problems import Name, Problem, Refusal
 from ingest.producer import Unavailable
 from ops.events import Event
@@ -23,6 +24,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
         tell(problem, error, request)
+        request.app[METER].refuse(request, problem)
         return answer(
             problem.document(),
             status=problem.status,

@@ -14,6 +14,7 @@ from ingest import ids, lines
 from ingest.commands import Command
 from ingest.faults import InvalidCommand
 from ingest.lines import Line, NotJson
+from ingest.meter import METER
 from ingest.problems import Name, Problem, of_faults, problem
 from ingest.producer import Producer, Unavailable
 from ingest.refusals import tell, to_problem
@@ -69,6 +70,7 @@ class Upload:
         self.refused = 0
         self.first_refusal: str | None = None
         self._request = request
+        self._meter = request.app[METER]
         self._producer = producer
         self._answers = answers
         self._stopped: Problem | None = None
@@ -109,6 +111,7 @@ class Upload:
 
     def _refused(self, number: int, problem: Problem) -> Said:
         self.refused += 1
+        self._meter.refuse_line(problem)
         self.first_refusal = self.first_refusal or f"line {number}: {problem.detail}"
         return {"line": number, "problem": problem.document()}
 
@@ -119,6 +122,7 @@ class Upload:
         traced = {"trace_id": command.trace.trace_id} if command.trace else {}
         with bound_contextvars(command_id=command.id, type=command.type, **exam, **traced):
             log.info(Event.ACCEPTED, entry=entry)
+        self._meter.accept(command.type)
         return {"line": number, "command_id": command.id, "entry": entry, **exam}
 
     def _read(self, line: Line) -> Command | Problem:

@@ -26,6 +26,11 @@ EVENTS = "invigil:events"
 DEADLINES = "invigil:deadlines"
 #: Hash status -> number of changes to it since this Redis began, for the digest mail.
 COUNTS = "invigil:counts"
+#: Hash field of `ops/tally.py` -> number: what workers and the dispatcher count, for metrics.
+METRICS = "invigil:metrics"
+#: Hash worker -> when it said so last, and how many children it has, at work on how many tasks.
+#: Expires.
+WORKERS = "invigil:workers"
 #: String: token of the dispatcher at work; expires when its holder stops renewing.
 LEASE = "invigil:lease:dispatcher"
 #: String: set from when a dispatcher reads entries until it, or its successor, has placed them. It
@@ -39,6 +44,8 @@ RING_AGAIN_S = 60
 #: A key that is never there: what is asked about it is asked without effect.
 NOWHERE = "invigil:nowhere"
 
+#: Before each Celery key, so that a server can be shared with other Celery applications.
+CELERY = "invigil:celery:"
 #: Celery queues.
 QUEUE_EXAM = "exam"
 QUEUE_MAIL = "mail"

@@ -30,8 +30,7 @@ from tasks.slots import EverySlot
 EXAM_TASK = "tasks.exam"
 MAIL_TASK = "tasks.mail"
 ECHO_TASK = "tasks.slow.echo"
-#: Before each Celery key, so that a server can be shared with other Celery applications.
-KEY_PREFIX = "invigil:celery:"
+KEY_PREFIX = keys.CELERY
 #: Seconds until Celery itself delivers again what a killed worker had taken. Nothing waits for
 #: it: the dispatcher rings again within seconds. It only has to be longer than a short task.
 VISIBILITY_TIMEOUT_S = 600
@@ -66,7 +65,9 @@ settings = _or_exit(Settings.read)
 # JSON only.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
-app = Celery("tasks", include=["tasks.spans", "tasks.exam", "tasks.mail", "tasks.slow"])
+app = Celery(
+    "tasks", include=[f"tasks.{name}" for name in ("spans", "roster", "exam", "mail", "slow")]
+)
 app.conf.update(
     broker_url=broker_url(settings.redis),
     broker_connection_retry_on_startup=True,

@@ -1,12 +1,14 @@
 """Changes: what the world is told when an exam moved. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filestore.document import iso
 from filestore.exam import Exam, Record, Verdict
 from filestore.fact import Status, Type
+from ops import tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,23 @@ def event_fields(change: Change, exam: Exam) -> dict[str, str]:
     if change.record.reason:
         data["reason"] = change.record.reason
     return {"type": f"exam.{change.status or Verdict.REFUSED}", "data": json.dumps(data)}
+
+
+def tallied(records: Sequence[Record], *, now_ms: int) -> Counter[str]:
+    """
+    Count *records*, and how long each took until its effect was on disk, *now_ms*.
+
+    What an expiry took is how late the exam is absent; one that changed nothing is not timed.
+    """
+    counted: Counter[str] = Counter()
+    for record in records:
+        fact, verdict = record.fact, record.verdict
+        counted[tally.field(tally.APPLIED, fact.type, verdict, record.reason or "")] += 1
+        if fact.type is not Type.EXPIRE:
+            counted.update(tally.timed(tally.LATENCY, fact.type, ms=now_ms - fact.at_ms))
+        elif verdict is Verdict.APPLIED:
+            counted.update(tally.timed(tally.LATENESS, ms=now_ms - int(fact.value)))
+    return counted
 
 
 def _status(exam: Exam, record: Record) -> Status:

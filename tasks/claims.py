@@ -7,7 +7,8 @@ from typing import Any
 
 from redis import Redis
 
-from ops import keys
+from filestore.exam import Verdict
+from ops import keys, tally
 
 #: Seconds between two renewals of a claim while its echo sleeps.
 RENEW_S = 1.5
@@ -26,6 +27,14 @@ if value == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 end
 return (value == ARGV[1] or value == ARGV[2]) and 1 or 0
+"""
+_END = """
+if ARGV[4] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[4], 'EX', ARGV[5])
+end
+if redis.call('XACK', KEYS[2], ARGV[1], ARGV[2]) == 1 then
+  redis.call('HINCRBY', KEYS[3], ARGV[3], 1)
+end
 """
 
 
@@ -138,13 +147,21 @@ def begin_printing(redis: Redis, claim: Claim, *, at_ms: int) -> None:
 
 
 def settle(redis: Redis, claim: Claim) -> None:
-    """Remember that an echo is done, and acknowledge its entry, in one step."""
-    with redis.pipeline(transaction=True) as pipeline:
-        pipeline.set(claim.key, claim.value(State.DONE), ex=KEPT_S)
-        pipeline.xack(keys.COMMANDS, keys.GROUP, claim.entry)
-        pipeline.execute()
+    """
+    Remember that an echo is done, acknowledge its entry and count it, in one step.
+
+    Done again after a lost answer, it counts nothing: the entry is acknowledged once.
+    """
+    _end(redis, claim, Verdict.APPLIED, value=claim.value(State.DONE))
 
 
-def acknowledge(redis: Redis, claim: Claim) -> None:
+def acknowledge(redis: Redis, claim: Claim, verdict: Verdict, reason: str = "") -> None:
     """Have done with an entry whose command is done, or refused."""
-    redis.xack(keys.COMMANDS, keys.GROUP, claim.entry)
+    _end(redis, claim, verdict, reason)
+
+
+def _end(redis: Redis, claim: Claim, verdict: Verdict, reason: str = "", value: str = "") -> None:
+    counted = tally.field(tally.APPLIED, "echo", verdict, reason)
+    names = [claim.key, keys.COMMANDS, keys.METRICS]
+    arguments: list[str | int] = [keys.GROUP, claim.entry, counted, value, KEPT_S]
+    redis.register_script(_END)(keys=names, args=arguments)

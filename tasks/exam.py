@@ -12,17 +12,19 @@ from filestore.document import Damaged
 from filestore.exam import Exam, Record, transition
 from filestore.fact import Fact, Type
 from filestore.store import Store
-from ops import keys, outage
+from ops import keys, outage, tally
 from ops.events import Event
 from ops.lag import has_unread
 from tasks import attempts, dead, deadlines, inbox, report, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
-from tasks.changes import changes, event_fields, refusals
+from tasks.changes import changes, event_fields, refusals, tallied
 from tasks.inbox import Post
 from tasks.steps import applying, writing
 
 #: Entries that the stream of events keeps, about: a few minutes at full speed.
 EVENTS_KEPT = 100_000
+#: What is counted of attempts that raised what nobody expected.
+FAILURES = tally.field(tally.FAILURES, EXAM_TASK)
 
 log = structlog.get_logger()
 
@@ -72,6 +74,7 @@ def exam(pks: list[str]) -> None:
                 forgive(pk, desk)
             else:
                 log.exception(Event.FAILED, pk=pk)
+                tally.note(desk.redis, FAILURES)
 
 
 def forgive(pk: str, desk: Desk) -> None:
@@ -119,7 +122,7 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, post: Post, is_all: boo
         report.verdicts(pk, outcome, post)
         if outcome.exam:
             records = (*outcome.known, *outcome.new)
-            settle(desk.redis, outcome.exam, records=records, is_all=is_all)
+            settle(desk.redis, outcome.exam, records, now_ms=post.clock_ms, is_all=is_all)
             return
         bury_orphans(pk, desk, outcome.waiting, post=post)
         if is_all:
@@ -165,13 +168,16 @@ def apply_alone(pk: str, desk: Desk, fact: Fact, *, post: Post) -> bool:
         if world.is_to_blame(error):
             raise
         log.exception(Event.FAILED, **report.ids(pk, fact, post), attempt=count)
+        tally.note(desk.redis, FAILURES)
         attempts.note_error(desk.redis, pk, fact.entry, error)
         return False
     attempts.end_alone(desk.redis, pk, fact.entry)
     return True
 
 
-def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool) -> None:
+def settle(
+    redis: Redis, exam: Exam, records: Sequence[Record], *, now_ms: int, is_all: bool
+) -> None:
     """
     Keep the books in one transaction.
 
@@ -179,6 +185,7 @@ def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool)
     knows, by what the inbox still holds, and does it then.
 
     Args:
+        now_ms: Redis' clock, for how long it took.
         is_all: Whether nothing else of this exam was being attempted.
     """
     entries = [record.fact.entry for record in records]
@@ -190,6 +197,7 @@ def settle(redis: Redis, exam: Exam, *, records: Sequence[Record], is_all: bool)
             pipeline.xadd(keys.EVENTS, fields, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
             if change.status is not None:
                 pipeline.hincrby(keys.COUNTS, change.status, 1)
+        tally.add(pipeline, tallied(records, now_ms=now_ms))
         if entries:
             pipeline.hdel(keys.inbox(exam.pk), *entries)
             pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)

@@ -18,7 +18,7 @@ from celery import Task
 from redis import Redis
 
 from filestore.durable import replace_file
-from ops import keys, outage
+from ops import keys, outage, tally
 from ops.chain import HEADS, Register
 from ops.connect import is_away
 from ops.events import Event
@@ -85,6 +85,8 @@ def mail(task: Task, slot_s: int | None = None) -> None:
     except Exception as error:
         if not note(error):
             raise
+        if isinstance(error, NoServer):
+            tally.note(redis, tally.field(tally.MAILS, "failed"))
         raise task.retry(kwargs={"slot_s": slot_s}, countdown=wait_s(task), exc=error) from error
 
 
@@ -120,6 +122,7 @@ def send_once(redis: Redis, *, slot_s: int) -> None:
     outage.MAIL.ended()
     write_bookmark(settings.mail, moved)
     outage.DISK.ended()
+    tally.note(redis, tally.field(tally.MAILS, "sent"))
     log.info(Event.MAIL_SENT, slot_s=slot_s, summary=summary(digest))
 
 

@@ -9,8 +9,8 @@ import structlog
 from celery import Task
 from redis import Redis
 
-from filestore.exam import Reason
-from ops import keys, outage, telemetry, trace
+from filestore.exam import Reason, Verdict
+from ops import keys, outage, tally, telemetry, trace
 from ops.connect import is_away
 from ops.events import Event
 from ops.log import printable
@@ -61,6 +61,7 @@ def echo(
             outage.REDIS.went_on(error)
             return
         bound.exception(Event.FAILED)
+        tally.note(redis, tally.field(tally.FAILURES, ECHO_TASK))
         give_up(redis, entry, error, bound)
 
 
@@ -114,13 +115,13 @@ def decline(
     """Leave an echo that is another task's alone; have done with one that needs no work."""
     match outcome:
         case Outcome.DONE:
-            claims.acknowledge(redis, claim)
+            claims.acknowledge(redis, claim, Verdict.APPLIED)
             bound.info(Event.ECHO_SKIPPED, reason=outcome)
         case Outcome.DUPLICATE:
-            claims.acknowledge(redis, claim)
+            claims.acknowledge(redis, claim, Verdict.DUPLICATE)
             bound.info(Event.DUPLICATE, reason=outcome)
         case Outcome.CONFLICT:
-            claims.acknowledge(redis, claim)
+            claims.acknowledge(redis, claim, Verdict.REFUSED, Reason.CONFLICT)
             bound.warning(Event.REFUSED, reason=Reason.CONFLICT)
         case Outcome.UNCERTAIN:
             if dead.bury(redis, entry=claim.entry, reason=outcome):

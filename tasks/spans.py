@@ -4,12 +4,15 @@ from contextvars import ContextVar
 from time import monotonic
 
 import structlog
-from celery import Task, signals
+from celery import Task, signals, states
 
-from ops import trace
+from ops import tally, trace
 from ops.events import Event
 from ops.trace import Trace
+from tasks.app import redis_client
 
+#: What is counted of a task, by the state in which it ends; what it did well counts itself.
+_COUNTED = {states.FAILURE: tally.FAILURES, states.RETRY: tally.RETRIES}
 #: When the task at hand began. Each green thread, and each process, has a context of its own.
 _began: ContextVar[float] = ContextVar("began")
 
@@ -38,4 +41,6 @@ def _end(task: Task, state: str, **_: object) -> None:
         state=state,
         **({"trace_id": traced.trace_id} if traced else {}),
     )
+    if kind := _COUNTED.get(state):
+        tally.note(redis_client(), tally.field(kind, str(task.name)))
     structlog.contextvars.unbind_contextvars("task_id", "task")

@@ -3,6 +3,7 @@
 from ingest.access import Scope
 from ingest.calls.operation import Answer, Operation
 from ingest.calls.parts import ABOUT
+from ingest.calls.samples import METRICS
 
 CALLS = (
     Operation(
@@ -32,6 +33,18 @@ CALLS = (
             ),
         ),
         problems=("unavailable",),
+    ),
+    Operation(
+        id="showMetrics",
+        method="GET",
+        path="/metrics",
+        tag=ABOUT,
+        summary="Get the metrics",
+        text="Of this gateway and of all other parts, for Prometheus; in OpenMetrics where that is "
+        "what `Accept` asks for. While Redis is away it is answered all the same, with "
+        "`invigil_redis_up 0` and without what only Redis knows.",
+        scope=Scope.READ,
+        answers=(Answer(status=200, text="The metrics.", media="text/plain", example=METRICS),),
     ),
     Operation(
         id="describe",

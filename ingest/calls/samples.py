@@ -89,6 +89,12 @@ BULK_ANSWER = (
     '"title":"The command is not valid","status":422,'
     '"detail":"status: input should be \'pass\' or \'fail\', not \\"excellent\\""}}\n'
 )
+METRICS = """\
+# HELP invigil_redis_up 1 when Redis answered within a second; at 0 all that only Redis knows is \
+left out.
+# TYPE invigil_redis_up gauge
+invigil_redis_up 1.0
+"""
 DEAD = {
     "entry": "1795567629911-0",
     "at": "1795567629911",

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 from support.client import Client
 from support.gateway import Http, problem
+from support.metrics import value
 from support.waiting import wait_until
 
 from filestore.store import Store
@@ -79,8 +80,14 @@ async def test_too_old(tmp_path: Path, server: Settings, client: Client) -> None
     client.xgroup_create(keys.COMMANDS, keys.GROUP, id="0")
     async with serving(tmp_path, server) as http:
         await until(http, 503)
+        text = await (await http.get("/metrics")).text()
         client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
         await until(http, 202)
+        after = await (await http.get("/metrics")).text()
+
+    assert 1_000_000_000 < (value(text, "invigil_oldest_unread_seconds") or 0)
+    assert 0 < (value(text, "invigil_disk_free_bytes") or 0)
+    assert [1, 0] == [value(now, "invigil_turning_away", kind="start") for now in (text, after)]
 
 
 async def test_too_slow(

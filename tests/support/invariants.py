@@ -18,6 +18,7 @@ LIVES = {
     "invigil:commands": "the ledger; trimmed by age",
     "invigil:events": "bounded by its length",
     "invigil:counts": "four numbers",
+    "invigil:metrics": "a number for each kind of what is counted; no label is a client's",
     "invigil:dead": "people empty it",
     "invigil:times": "what an entry's id does not tell; goes with the entry",
     "invigil:damaged": "one field for each damaged file, until it is mended",

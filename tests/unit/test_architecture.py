@@ -18,7 +18,7 @@ CELLAR = {
     for name in (
         *("settings", "formats", "keys", "events", "glossary", "vocabulary", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
-        *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder"),
+        *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder", "tally"),
     )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.

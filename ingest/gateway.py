@@ -14,15 +14,17 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
-from ingest import keyring, pages
+from ingest import certificate, hardening, keyring, pages
 from ingest.acceptance import Acceptance
 from ingest.admission import Admission, scopes_of
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
 from ingest.calls.table import OPERATIONS
+from ingest.certificate import Certificate
+from ingest.connections import Connections, keep_room
 from ingest.feed import Feed
 from ingest.gauge import Gauge
-from ingest.handlers import Handlers
+from ingest.handlers import ENDING, Handlers
 from ingest.listing import Listings
 from ingest.live import Live
 from ingest.producer import Producer
@@ -39,6 +41,13 @@ from ops.settings import Settings, variable
 GRACE_S = 5.0
 #: Files that are open at once: each client who listens to the events is one.
 MOST_FILES = 65_536
+#: Of these, for what is no connection: logs, Redis, bodies that do not fit into memory; and for the
+#: spare connections.
+OWN_FILES = 256
+#: Connections that the system holds until we have taken them: a room full of clients comes at once.
+BACKLOG = 1024
+#: Seconds for a client to agree upon TLS, and to end it.
+HANDSHAKE_S, GOODBYE_S = 8.0, 1.0
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 
@@ -81,15 +90,25 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
         await feed.aclose()
         await gauge.aclose()
 
-    app = web.Application(
-        middlewares=[follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES
-    )
-    app[SETTINGS] = settings
+    app = _guarded(settings, admission)
     app.add_routes(pages.ROUTES)
     app.add_routes(_routes(handlers, Listings(store), bulk, live))
     app.on_startup.extend((begin, admission.start))
     app.on_shutdown.append(end)
     app.on_cleanup.extend((close, admission.stop))
+    return app
+
+
+def _guarded(settings: Settings, admission: Admission) -> web.Application:
+    """Make an application without routes; what each request passes through, and each answer."""
+    origins = hardening.Origins(filter(None, settings.cors_origins.split(",")))
+    app = web.Application(
+        middlewares=[follow, keep_room, refuse, origins.preflight, admission.admit],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app[SETTINGS] = settings
+    app[ENDING] = asyncio.Event()
+    app.on_response_prepare.extend((hardening.harden, origins.allow))
     return app
 
 
@@ -117,56 +136,104 @@ def run(settings: Settings) -> int:
         The exit status: 0, or 2 with a line on standard error when it cannot listen.
 
     Raises:
-        BadSettings: Others can reach it, and there is no key.
+        BadSettings: Others can reach it, and there is no key; or its certificate cannot be used.
     """
     part = os.environ.get("INVIGIL_PART", "gateway")
     configure(settings, part=part)
     keyring.require(settings)
     telemetry.start(part)
-    _allow_many_clients()
+    tls = certificate.of(settings)
+    files = _allow_many_clients()
+    most = min(settings.max_connections, max(files - OWN_FILES, files // 2))
     try:
-        return asyncio.run(_serve(settings))
+        return asyncio.run(_serve(settings, tls, most=most))
     finally:
         telemetry.stop()
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> int:
     log.info(Event.PART_STARTING, settings=settings.shown())
     asked_to_end = _end_signals()
-    async with _runner(settings) as runner:
+    async with _application(settings) as runner, _watching(runner, tls, most=most) as connections:
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            server = await _listen(connections, settings, tls)
         except OSError as error:
             sys.stderr.write(f"invigil: {_cannot_listen(settings, error)}\n")
             return CANNOT_LISTEN
         notify.ready()
-        log.info(Event.PART_READY, url=_url(runner))
+        log.info(Event.PART_READY, url=_url(server, settings))
         await asked_to_end.wait()
         log.info(Event.PART_STOPPING)
+        await _drain(runner.app, asked_to_end, settings.drain)
+        server.close()
     log.info(Event.PART_STOPPED)
     return 0
 
 
 @contextlib.asynccontextmanager
-async def _runner(settings: Settings) -> AsyncIterator[web.AppRunner]:
-    """Set up what serves; on leaving, stop listening, let requests end, close Redis."""
+async def _application(settings: Settings) -> AsyncIterator[web.AppRunner]:
+    """Set up what serves, with a Redis to talk to."""
     async with connect_async(settings.redis) as client:
         app = make_app(settings, client, Store(settings.exams))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+        runner = web.AppRunner(app, shutdown_timeout=GRACE_S)
         await runner.setup()
-        try:
-            yield runner
-        finally:
-            await runner.cleanup()
+        yield runner
 
 
-def _allow_many_clients() -> None:
-    """Take what the system lets a process have: most give 1,024 files to who does not ask."""
+@contextlib.asynccontextmanager
+async def _watching(
+    runner: web.AppRunner, tls: Certificate | None, *, most: int
+) -> AsyncIterator[Connections]:
+    """Look after the connections; on leaving, let requests end while somebody still does."""
+    assert runner.server
+    connections = Connections(runner.server, most=most)
+    watchers = [asyncio.create_task(one.watch()) for one in (connections, tls) if one]
+    try:
+        yield connections
+    finally:
+        connections.hurry()
+        await runner.cleanup()
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.wait(watchers)
+
+
+async def _listen(
+    connections: Connections, settings: Settings, tls: Certificate | None
+) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(
+        connections,
+        settings.host,
+        settings.port,
+        backlog=BACKLOG,
+        ssl=tls.context if tls else None,
+        ssl_handshake_timeout=HANDSHAKE_S if tls else None,
+        ssl_shutdown_timeout=GOODBYE_S if tls else None,
+    )
+
+
+async def _drain(app: web.Application, asked_to_end: asyncio.Event, drain_s: int) -> None:
+    """Be not ready for a while, and serve: who sends traffic has to see it. Or be asked again."""
+    app[ENDING].set()
+    asked_to_end.clear()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asked_to_end.wait(), drain_s)
+
+
+def _allow_many_clients() -> int:
+    """
+    Take what the system lets a process have: most give 1,024 files to who does not ask.
+
+    Returns:
+        How many files that are.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit of its own
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def _end_signals() -> asyncio.Event:
@@ -176,10 +243,11 @@ def _end_signals() -> asyncio.Event:
     return asked_to_end
 
 
-def _url(runner: web.AppRunner) -> str:
+def _url(server: asyncio.Server, settings: Settings) -> str:
     """Where it listens: with port 0, only the socket knows."""
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    host, port = server.sockets[0].getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{settings.scheme}://{shown}:{port}"
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:

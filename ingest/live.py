@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ingest import sse
 from ingest.admission import Admission
+from ingest.connections import patience
 from ingest.feed import Feed, Happening
 from ingest.past import Page, Past
 from ingest.positions import START, Position, position
@@ -70,7 +71,7 @@ class Live:
             with contextlib.suppress(ConnectionError):  # the client went away, as it may
                 await response.prepare(request)
                 if request.method != "HEAD":
-                    with self._admission.staying(request, reader.close):
+                    with self._admission.staying(request, reader.close), patience(request):
                         await self._serve(reader, request, response)
         finally:
             self._readers.discard(reader)

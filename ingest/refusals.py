@@ -1,5 +1,7 @@
 """Refusals: the middleware that turns whatever went wrong into a problem and a line of the log."""
 
+from collections.abc import Mapping
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -23,12 +25,17 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
         tell(problem, error, request)
-        return answer(
-            problem.document(),
-            status=problem.status,
-            headers=_headers(problem, error),
-            content_type=problems.CONTENT_TYPE,
-        )
+        return say(problem, _headers(problem, error))
+
+
+def say(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Make the answer that a problem is."""
+    return answer(
+        problem.document(),
+        status=problem.status,
+        headers=headers,
+        content_type=problems.CONTENT_TYPE,
+    )
 
 
 def to_problem(error: Exception, *, where: str) -> Problem:

@@ -10,8 +10,8 @@ from ingest.strict_json import load_json
 
 #: Bytes of a body: what one command can carry. More is answered 413.
 MAX_BODY_BYTES = 65_536
-#: Seconds for a body to be there, from when on it is waited for: 9 kB/s, also over a bad line.
-BODY_S = 7.0
+#: Seconds for a body to be there, from when on it is waited for: 11 kB/s, also over a bad line.
+BODY_S = 6.0
 JSON_TYPE = "application/json"
 
 

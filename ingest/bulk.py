@@ -26,7 +26,7 @@ MOST_IN_MEMORY = 1 << 20
 #: Bytes that are read from there at a time.
 PIECE_BYTES = 1 << 16
 #: Seconds of waiting in which the next line has to be whole. One that trickles is as good as none.
-LINE_S = 8.0
+LINE_S = 6.0
 #: What a client is told when the gateway ends before the body has.
 ENDS = "the gateway is ending: nothing from this line on was taken; send it again"
 SLOW = (

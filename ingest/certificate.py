@@ -16,7 +16,7 @@ from ops.events import Event
 from ops.settings import BadSettings, Settings, variable
 
 #: Seconds between two looks at the files: a renewed certificate is in use within them.
-LOOK_EVERY_S = 10.0
+LOOK_EVERY_S = 2.0
 #: A certificate expires soon when less than this is left of it, or of a short one a quarter.
 SOON_MS = 14 * 24 * 3_600_000
 #: Seconds after which that is said again.

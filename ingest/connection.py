@@ -1,6 +1,8 @@
 """Connection: one client's, and whether it stalls."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -36,6 +38,18 @@ TOO_LARGE = (
     f"{LIMITS['max_field_size']}, or there are more than {LIMITS['max_headers']} headers"
 )
 NOT_HTTP = "what came is no request as RFC 9112 has it; the connection is closed"
+
+
+def reset(transport: asyncio.BaseTransport) -> None:
+    """
+    Close a connection, and give up what its client has not taken.
+
+    Closed as usual, the system would keep that, megabytes perhaps, and offer it for minutes.
+    """
+    assert isinstance(transport, asyncio.Transport)
+    at_once = struct.pack("ii", 1, 0)  # on, and no second of patience
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    transport.abort()
 
 
 class Register(Protocol):
@@ -127,7 +141,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request with a problem that repeats nothing of it: it may hold a key."""
+        """Answer what is no request with a problem; nothing of it is repeated, it may be a key."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
         is_large = isinstance(exc, LineTooLong) or str(message).startswith("Too many headers")
@@ -163,5 +177,5 @@ class Connection(web.RequestHandler):
         elif not self._is_busy and self._waits_since and now - self._waits_since >= HEAD_S:
             why = "head"
         if why:
-            self._wire.abort()
+            reset(self._wire)
         return why

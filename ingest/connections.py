@@ -19,7 +19,7 @@ from ops.events import Event
 LOOK_S = 0.5
 #: Seconds in which a client takes 48 kB of its answer, or all that is left of it; and once the
 #: gateway ends.
-TAKE_S, LAST_TAKE_S = 8.0, 1.0
+TAKE_S, LAST_TAKE_S = 7.0, 1.0
 #: Connections beyond the most there may be, which get one answer each: probes learn that the
 #: gateway lives, and anyone else when to come again.
 SPARE = 64

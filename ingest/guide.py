@@ -103,11 +103,11 @@ GUIDE: Mapping[str, Explained] = {
         detail="PUT /exams: Method Not Allowed",
     ),
     "too-slow": Explained(
-        when="The body was not there within seven seconds of its head; of many commands, the next "
-        "line within eight of the one before. Nothing of what was missing was taken, and the "
+        when="The body was not there within six seconds of its head; of many commands, the next "
+        "line within six of the one before. Nothing of what was missing was taken, and the "
         "connection is closed.",
         remedy="Send it again, faster: connections that stall would keep others out.",
-        detail="the body was not whole after 7 s; nothing was taken",
+        detail="the body was not whole after 6 s; nothing was taken",
     ),
     "already-decided": Explained(
         when="Only to who prefers to wait: another result came in earlier, and counts. This one "

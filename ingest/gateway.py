@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import errno
 import os
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
-from ingest import certificate, hardening, keyring, pages
+from ingest import certificate, hardening, keyring, listener, pages
 from ingest.acceptance import Acceptance
 from ingest.admission import Admission, scopes_of
 from ingest.bodies import MAX_BODY_BYTES
@@ -35,19 +33,10 @@ from ops import notify, telemetry
 from ops.connect import connect_async
 from ops.events import Event
 from ops.log import configure
-from ops.settings import Settings, variable
+from ops.settings import Settings
 
 #: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
 GRACE_S = 5.0
-#: Files that are open at once: each client who listens to the events is one.
-MOST_FILES = 65_536
-#: Of these, for what is no connection: logs, Redis, bodies that do not fit into memory; and for the
-#: spare connections.
-OWN_FILES = 256
-#: Connections that the system holds until we have taken them: a room full of clients comes at once.
-BACKLOG = 1024
-#: Seconds for a client to agree upon TLS, and to end it.
-HANDSHAKE_S, GOODBYE_S = 8.0, 1.0
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 
@@ -141,10 +130,9 @@ def run(settings: Settings) -> int:
     part = os.environ.get("INVIGIL_PART", "gateway")
     configure(settings, part=part)
     keyring.require(settings)
-    telemetry.start(part)
     tls = certificate.of(settings)
-    files = _allow_many_clients()
-    most = min(settings.max_connections, max(files - OWN_FILES, files // 2))
+    telemetry.start(part)
+    most = listener.most_connections(settings)
     try:
         return asyncio.run(_serve(settings, tls, most=most))
     finally:
@@ -156,12 +144,12 @@ async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> i
     asked_to_end = _end_signals()
     async with _application(settings) as runner, _watching(runner, tls, most=most) as connections:
         try:
-            server = await _listen(connections, settings, tls)
+            server = await listener.listen(connections, settings, tls)
         except OSError as error:
-            sys.stderr.write(f"invigil: {_cannot_listen(settings, error)}\n")
+            sys.stderr.write(f"invigil: {listener.why_not(settings, error)}\n")
             return CANNOT_LISTEN
         notify.ready()
-        log.info(Event.PART_READY, url=_url(server, settings))
+        log.info(Event.PART_READY, url=listener.url(server, settings))
         await asked_to_end.wait()
         log.info(Event.PART_STOPPING)
         await _drain(runner.app, asked_to_end, settings.drain)
@@ -198,20 +186,6 @@ async def _watching(
         await asyncio.wait(watchers)
 
 
-async def _listen(
-    connections: Connections, settings: Settings, tls: Certificate | None
-) -> asyncio.Server:
-    return await asyncio.get_running_loop().create_server(
-        connections,
-        settings.host,
-        settings.port,
-        backlog=BACKLOG,
-        ssl=tls.context if tls else None,
-        ssl_handshake_timeout=HANDSHAKE_S if tls else None,
-        ssl_shutdown_timeout=GOODBYE_S if tls else None,
-    )
-
-
 async def _drain(app: web.Application, asked_to_end: asyncio.Event, drain_s: int) -> None:
     """Be not ready for a while, and serve: who sends traffic has to see it. Or be asked again."""
     app[ENDING].set()
@@ -220,40 +194,8 @@ async def _drain(app: web.Application, asked_to_end: asyncio.Event, drain_s: int
         await asyncio.wait_for(asked_to_end.wait(), drain_s)
 
 
-def _allow_many_clients() -> int:
-    """
-    Take what the system lets a process have: most give 1,024 files to who does not ask.
-
-    Returns:
-        How many files that are.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit of its own
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_FILES if soft == resource.RLIM_INFINITY else soft
-
-
 def _end_signals() -> asyncio.Event:
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     return asked_to_end
-
-
-def _url(server: asyncio.Server, settings: Settings) -> str:
-    """Where it listens: with port 0, only the socket knows."""
-    host, port = server.sockets[0].getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{settings.scheme}://{shown}:{port}"
-
-
-def _cannot_listen(settings: Settings, error: OSError) -> str:
-    """Name the setting to change."""
-    if error.errno == errno.EADDRINUSE:
-        return f"{variable('port')}: port {settings.port} of {settings.host} is in use"
-    if error.errno == errno.EACCES:
-        return f"{variable('port')}: port {settings.port} is not allowed: {error}"
-    return f"{variable('host')}: cannot listen on {settings.host!r}: {error}"

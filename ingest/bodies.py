@@ -1,5 +1,7 @@
 """Bodies: from the bytes of a request to the one JSON object that every command is sent as."""
 
+import asyncio
+
 from aiohttp import web
 
 from ingest.faults import Fault, InvalidCommand, kind
@@ -8,6 +10,8 @@ from ingest.strict_json import load_json
 
 #: Bytes of a body: what one command can carry. More is answered 413.
 MAX_BODY_BYTES = 65_536
+#: Seconds for a body to be there, from when on it is waited for: 11 kB/s, also over a bad line.
+BODY_S = 6.0
 JSON_TYPE = "application/json"
 
 
@@ -16,7 +20,8 @@ async def read_object(request: web.Request) -> dict[str, object]:
     Read the body as a JSON object.
 
     Raises:
-        Refusal: Empty, too large, broken on the way, not declared as JSON in UTF-8, not JSON.
+        Refusal: Empty, too large, too slow, broken on the way, not declared as JSON in UTF-8, not
+            JSON.
         InvalidCommand: JSON, but not an object.
     """
     text = await _read(request)
@@ -36,7 +41,11 @@ async def read_object(request: web.Request) -> dict[str, object]:
 
 async def _read(request: web.Request) -> bytes:
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        detail = f"the body was not whole after {BODY_S:.0f} s; nothing was taken"
+        raise Refusal(problem(Name.TOO_SLOW, detail)) from error
     except web.HTTPRequestEntityTooLarge as error:
         detail = f"the body has more than {MAX_BODY_BYTES} bytes"
         raise Refusal(problem(Name.TOO_LARGE, detail)) from error

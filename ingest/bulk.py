@@ -25,8 +25,14 @@ CHUNK = 500
 MOST_IN_MEMORY = 1 << 20
 #: Bytes that are read from there at a time.
 PIECE_BYTES = 1 << 16
+#: Seconds of waiting in which the next line has to be whole. One that trickles is as good as none.
+LINE_S = 6.0
 #: What a client is told when the gateway ends before the body has.
 ENDS = "the gateway is ending: nothing from this line on was taken; send it again"
+SLOW = (
+    f"the next line was not whole after {LINE_S:.0f} s: nothing from this line on was taken; send "
+    "it again"
+)
 BROKEN = (
     "the body ended early, or is not compressed as it says: nothing from this line on was taken"
 )
@@ -77,7 +83,7 @@ class Bulk:
     async def _read(self, request: web.Request, upload: Upload) -> None:
         lines = Splitter()
         try:
-            async with contextlib.aclosing(self._pieces(request.content)) as pieces:
+            async with contextlib.aclosing(self._pieces(request.content, lines)) as pieces:
                 async for data in pieces:
                     for chunk in _chunks(lines.feed(data)):
                         await self._take(chunk, request, upload)
@@ -129,29 +135,38 @@ class Bulk:
         except Refusal as refusal:
             raise _Stopped(refusal.problem) from refusal
 
-    async def _pieces(self, content: StreamReader) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, content: StreamReader, lines: Splitter) -> AsyncGenerator[bytes, None]:
         """
         Give the body as it comes in.
 
         Raises:
-            _Stopped: It broke; or there is none to read yet, and the gateway ends.
+            _Stopped: It broke, or stalls; or there is none to read yet, and the gateway ends.
         """
+        loop = asyncio.get_running_loop()
         ending = asyncio.create_task(self._ending.wait())
+        number, left_s = lines.number, LINE_S
         try:
             while not content.at_eof():
-                yield await _piece(content, ending)
+                began = loop.time()
+                piece = await _piece(content, ending, within_s=left_s)
+                left_s -= loop.time() - began  # what is done with it does not count
+                yield piece
+                if lines.number != number:
+                    number, left_s = lines.number, LINE_S
         finally:
             ending.cancel()
 
 
-async def _piece(content: StreamReader, ending: "asyncio.Task[bool]") -> bytes:
+async def _piece(content: StreamReader, ending: "asyncio.Task[bool]", *, within_s: float) -> bytes:
     reading = asyncio.create_task(content.readany())
     try:
-        await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        both = {reading, ending}
+        await asyncio.wait(both, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         reading.cancel()
     if not reading.done():
-        raise _Stopped(problem(Name.UNAVAILABLE, ENDS))
+        name, said = (Name.UNAVAILABLE, ENDS) if ending.done() else (Name.TOO_SLOW, SLOW)
+        raise _Stopped(problem(name, said))
     try:
         return reading.result()
     except (web.RequestPayloadError, ConnectionError) as error:

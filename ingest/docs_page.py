@@ -10,6 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 #: What the page may load: nothing. Its style stands in it.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+#: As its header has it: no page may show it within itself, which a page cannot say of itself.
+HEADER_POLICY = f"{POLICY}; frame-ancestors 'none'"
 #: Where the examples send to: what the gateway listens on unless it is told otherwise.
 BASE = "http://localhost:8080"
 

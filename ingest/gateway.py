@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import errno
 import os
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -14,15 +12,17 @@ import structlog
 from aiohttp import web
 
 from filestore.store import Store
-from ingest import keyring, pages
+from ingest import certificate, hardening, keyring, listener, pages
 from ingest.acceptance import Acceptance
 from ingest.admission import Admission, scopes_of
 from ingest.bodies import MAX_BODY_BYTES
 from ingest.bulk import Bulk
 from ingest.calls.table import OPERATIONS
+from ingest.certificate import Certificate
+from ingest.connections import Connections, keep_room
 from ingest.feed import Feed
 from ingest.gauge import Gauge
-from ingest.handlers import Handlers
+from ingest.handlers import ENDING, Handlers
 from ingest.listing import Listings
 from ingest.live import Live
 from ingest.meter import METER, measure
@@ -35,12 +35,10 @@ from ops import notify, telemetry
 from ops.connect import connect_async
 from ops.events import Event
 from ops.log import configure
-from ops.settings import Settings, variable
+from ops.settings import Settings
 
 #: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
 GRACE_S = 5.0
-#: Files that are open at once: each client who listens to the events is one.
-MOST_FILES = 65_536
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 
@@ -84,14 +82,25 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
         await feed.aclose()
         await gauge.aclose()
 
-    app = web.Application(
-        middlewares=[measure, follow, refuse, admission.admit], client_max_size=MAX_BODY_BYTES
-    )
-    app[SETTINGS], app[METER] = settings, metrics.meter
+    app = _guarded(settings, admission)
+    app[METER] = metrics.meter
     app.add_routes(_routes(handlers, Listings(store), bulk, live, metrics))
     app.on_startup.extend((begin, admission.start))
     app.on_shutdown.append(end)
     app.on_cleanup.extend((close, admission.stop))
+    return app
+
+
+def _guarded(settings: Settings, admission: Admission) -> web.Application:
+    """Make an application without routes; what each request passes through, and each answer."""
+    origins = hardening.Origins(filter(None, settings.cors_origins.split(",")))
+    app = web.Application(
+        middlewares=[measure, follow, keep_room, refuse, origins.preflight, admission.admit],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app[SETTINGS] = settings
+    app[ENDING] = asyncio.Event()
+    app.on_response_prepare.extend((hardening.harden, origins.allow))
     return app
 
 
@@ -123,59 +132,74 @@ def run(settings: Settings) -> int:
         The exit status: 0, or 2 with a line on standard error when it cannot listen.
 
     Raises:
-        BadSettings: Others can reach it, and there is no key.
+        BadSettings: Others can reach it, and there is no key; or its certificate cannot be used.
     """
     part = os.environ.get("INVIGIL_PART", "gateway")
     configure(settings, part=part)
     keyring.require(settings)
+    tls = certificate.of(settings)
     telemetry.start(part)
-    _allow_many_clients()
+    most = listener.most_connections(settings)
     try:
-        return asyncio.run(_serve(settings))
+        return asyncio.run(_serve(settings, tls, most=most))
     finally:
         telemetry.stop()
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> int:
     log.info(Event.PART_STARTING, settings=settings.shown())
     asked_to_end = _end_signals()
-    async with _runner(settings) as runner:
+    async with _application(settings) as runner, _watching(runner, tls, most=most) as connections:
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            server = await listener.listen(connections, settings, tls)
         except OSError as error:
-            sys.stderr.write(f"invigil: {_cannot_listen(settings, error)}\n")
+            sys.stderr.write(f"invigil: {listener.why_not(settings, error)}\n")
             return CANNOT_LISTEN
         notify.ready()
-        log.info(Event.PART_READY, url=_url(runner))
+        log.info(Event.PART_READY, url=listener.url(server, settings))
         await asked_to_end.wait()
         log.info(Event.PART_STOPPING)
+        await _drain(runner.app, asked_to_end, settings.drain)
+        server.close()
     log.info(Event.PART_STOPPED)
     return 0
 
 
 @contextlib.asynccontextmanager
-async def _runner(settings: Settings) -> AsyncIterator[web.AppRunner]:
-    """Set up what serves; on leaving, stop listening, let requests end, close Redis."""
+async def _application(settings: Settings) -> AsyncIterator[web.AppRunner]:
+    """Set up what serves, with a Redis to talk to."""
     async with connect_async(settings.redis) as client:
         app = make_app(settings, client, Store(settings.exams))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+        runner = web.AppRunner(app, shutdown_timeout=GRACE_S)
         await runner.setup()
-        app[METER].connections.set_function(
-            lambda: len(runner.server.connections) if runner.server else 0
-        )
-        try:
-            yield runner
-        finally:
-            await runner.cleanup()
+        yield runner
 
 
-def _allow_many_clients() -> None:
-    """Take what the system lets a process have: most give 1,024 files to who does not ask."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit of its own
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+@contextlib.asynccontextmanager
+async def _watching(
+    runner: web.AppRunner, tls: Certificate | None, *, most: int
+) -> AsyncIterator[Connections]:
+    """Look after the connections; on leaving, let requests end while somebody still does."""
+    assert runner.server
+    connections = Connections(runner.server, most=most)
+    runner.app[METER].connections.set_function(lambda: len(connections))
+    watchers = [asyncio.create_task(one.watch()) for one in (connections, tls) if one]
+    try:
+        yield connections
+    finally:
+        connections.hurry()
+        await runner.cleanup()
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.wait(watchers)
+
+
+async def _drain(app: web.Application, asked_to_end: asyncio.Event, drain_s: int) -> None:
+    """Be not ready for a while, and serve: who sends traffic has to see it. Or be asked again."""
+    app[ENDING].set()
+    asked_to_end.clear()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asked_to_end.wait(), drain_s)
 
 
 def _end_signals() -> asyncio.Event:
@@ -183,18 +207,3 @@ def _end_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
     return asked_to_end
-
-
-def _url(runner: web.AppRunner) -> str:
-    """Where it listens: with port 0, only the socket knows."""
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _cannot_listen(settings: Settings, error: OSError) -> str:
-    """Name the setting to change."""
-    if error.errno == errno.EADDRINUSE:
-        return f"{variable('port')}: port {settings.port} of {settings.host} is in use"
-    if error.errno == errno.EACCES:
-        return f"{variable('port')}: port {settings.port} is not allowed: {error}"
-    return f"{variable('host')}: cannot listen on {settings.host!r}: {error}"

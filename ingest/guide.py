@@ -59,6 +59,13 @@ GUIDE: Mapping[str, Explained] = {
         "a nesting too deep for anyone's parser are not JSON here either.",
         remedy="Correct the body; `errors` says where it stops being JSON.",
     ),
+    "not-http": Explained(
+        when="What came is no request of HTTP/1.1: a client that speaks something else, or headers "
+        "that are malformed. The connection is closed.",
+        remedy="Use an HTTP library. Where the gateway has a certificate, the URL begins with "
+        "https://.",
+        detail="what came is no request as RFC 9112 has it; the connection is closed",
+    ),
     "unauthorized": Explained(
         when="The request has no key, or one that is unknown, expired or revoked. As soon as a key "
         "has been made, every call but `/livez` and `/readyz` needs one.",
@@ -94,6 +101,13 @@ GUIDE: Mapping[str, Explained] = {
         when="The path exists, with other methods.",
         remedy="Use one that the header `Allow` names.",
         detail="PUT /exams: Method Not Allowed",
+    ),
+    "too-slow": Explained(
+        when="The body was not there within six seconds of its head; of many commands, the next "
+        "line within six of the one before. Nothing of what was missing was taken, and the "
+        "connection is closed.",
+        remedy="Send it again, faster: connections that stall would keep others out.",
+        detail="the body was not whole after 6 s; nothing was taken",
     ),
     "already-decided": Explained(
         when="Only to who prefers to wait: another result came in earlier, and counts. This one "
@@ -154,6 +168,13 @@ GUIDE: Mapping[str, Explained] = {
         remedy="Make a new key for each new command; repeat one only to repeat its command.",
         detail="Idempotency-Key stands for a command that asked for something else; use another",
     ),
+    "head-too-large": Explained(
+        when="The path or a header is longer, or there are more headers, than any call needs. The "
+        "connection is closed.",
+        remedy="Leave out what the gateway does not ask for, cookies above all.",
+        detail="the path has more than 8190 bytes, a header more than 8190, or there are more "
+        "than 64 headers",
+    ),
     "internal": Explained(
         when="A bug of ours. The log has the whole of it, under the answer's trace.",
         remedy="Report it with the header `traceparent` of the answer. What came of the command "
@@ -168,8 +189,8 @@ GUIDE: Mapping[str, Explained] = {
     ),
     "overloaded": Explained(
         when="So much waits to be applied, or Redis or the disk is so full, that nothing new is "
-        "taken. What was taken before is kept. Results are taken longer than starts: their exams "
-        "run.",
+        "taken; or as many connections are open as may be. What was taken before is kept. Results "
+        "are taken longer than starts: their exams run.",
         remedy="Send it again, after the seconds of `Retry-After`. An operator finds what to do in "
         "the settings `INVIGIL_MAX_WAITING`, `MAX_WAIT`, `MAX_MEMORY` and `MIN_DISK`.",
         detail="100,412 commands wait to be applied; nothing was taken, send it again",

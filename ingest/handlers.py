@@ -1,5 +1,7 @@
 """Handlers: one short function per route, from a request to an answer or a refusal."""
 
+import asyncio
+
 import redis.asyncio
 import structlog
 from aiohttp import web
@@ -22,6 +24,9 @@ from ops.events import Event
 
 #: Seconds that a readiness probe waits for Redis: most probes give up after one.
 READY_LIMIT_S = 0.8
+
+#: Whether this process is about to end: it still serves, and others are to be asked instead.
+ENDING = web.AppKey("ENDING", asyncio.Event)
 
 log = structlog.get_logger()
 
@@ -87,8 +92,10 @@ class Handlers:
         """``GET /livez``: this process answers."""
         return answer({"status": "alive"})
 
-    async def readyz(self, _request: web.Request) -> web.Response:
+    async def readyz(self, request: web.Request) -> web.Response:
         """``GET /readyz``: commands can be taken. A dispatcher's absence delays them, no more."""
+        if request.app[ENDING].is_set():
+            raise Refusal(problem(Name.UNAVAILABLE, "this gateway is about to end; ask another"))
         try:
             async with answering(limit_s=READY_LIMIT_S):
                 has_dispatcher = await takes_commands(self._redis)

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from ingest import sse
 from ingest.admission import Admission
+from ingest.connection import reset
+from ingest.connections import patience
 from ingest.feed import Feed, Happening
 from ingest.past import Page, Past
 from ingest.positions import START, Position, position
@@ -74,7 +76,7 @@ class Live:
             with contextlib.suppress(ConnectionError):  # the client went away, as it may
                 await response.prepare(request)
                 if request.method != "HEAD":
-                    with self._admission.staying(request, reader.close):
+                    with self._admission.staying(request, reader.close), patience(request):
                         await self._serve(reader, request, response)
         finally:
             self._readers.discard(reader)
@@ -177,7 +179,7 @@ async def _say_last(reader: Reader, request: web.Request, response: web.StreamRe
 
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
-        request.transport.abort()
+        reset(request.transport)
 
 
 def _traceparent(request: web.Request) -> str:

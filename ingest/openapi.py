@@ -50,9 +50,9 @@ _OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
     503: ("Retry-After",),
 }
 #: Problems of each call that is not open to everyone.
-_OF_CLOSED = ("unauthorized", "forbidden", "unavailable")
-#: Problems that no operation has: of another path, or of another method.
-_OF_NO_CALL = ("no-such-page", "method-not-allowed")
+_OF_CLOSED = ("unauthorized", "forbidden", "overloaded", "unavailable")
+#: Problems that no operation has: of another path or method, or of what is no request.
+_OF_NO_CALL = ("no-such-page", "method-not-allowed", "not-http", "head-too-large")
 
 
 def document(operations: Collection[Operation], *, version: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ async def show_docs(_request: web.Request) -> web.Response:
     return web.Response(
         text=await asyncio.to_thread(_docs),
         content_type="text/html",
-        headers={"Content-Security-Policy": docs_page.POLICY},
+        headers={"Content-Security-Policy": docs_page.HEADER_POLICY},
     )
 
 

@@ -21,12 +21,14 @@ class Name(StrEnum):
     BROKEN_BODY = "broken-body"
     EMPTY_BODY = "empty-body"
     NOT_JSON = "not-json"
+    NOT_HTTP = "not-http"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NO_SUCH_PAGE = "no-such-page"
     UNKNOWN_EXAM = "unknown-exam"
     UNKNOWN_COMMAND = "unknown-command"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    TOO_SLOW = "too-slow"
     ALREADY_DECIDED = "already-decided"
     ALREADY_STARTED = "already-started"
     CONFLICT = "conflict"
@@ -36,6 +38,7 @@ class Name(StrEnum):
     INVALID_COMMAND = "invalid-command"
     KEY_REUSED = "idempotency-key-reused"
     INVALID_QUERY = "invalid-query"
+    HEAD_TOO_LARGE = "head-too-large"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
     OVERLOADED = "overloaded"
@@ -49,12 +52,14 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.BROKEN_BODY: (400, "The body did not arrive as it was announced"),
         Name.EMPTY_BODY: (400, "The body is empty"),
         Name.NOT_JSON: (400, "The body is not JSON"),
+        Name.NOT_HTTP: (400, "The request cannot be read"),
         Name.UNAUTHORIZED: (401, "A key is needed"),
         Name.FORBIDDEN: (403, "The key may not do this"),
         Name.NO_SUCH_PAGE: (404, "There is nothing at this path"),
         Name.UNKNOWN_EXAM: (404, "There is no such exam"),
         Name.UNKNOWN_COMMAND: (404, "There is no such command"),
         Name.METHOD_NOT_ALLOWED: (405, "The path does not know this method"),
+        Name.TOO_SLOW: (408, "The body did not come in time"),
         Name.ALREADY_DECIDED: (409, "The exam has been decided"),
         Name.ALREADY_STARTED: (409, "The exam has been started"),
         Name.CONFLICT: (409, "The command's id stands for another one"),
@@ -64,6 +69,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.INVALID_COMMAND: (422, "The command is not valid"),
         Name.KEY_REUSED: (422, "The key stands for another command"),
         Name.INVALID_QUERY: (422, "The query is not valid"),
+        Name.HEAD_TOO_LARGE: (431, "The head of the request is too large"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
         Name.OVERLOADED: (503, "There is too much to do"),

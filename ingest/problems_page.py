@@ -15,8 +15,7 @@ which never changes; `detail` is for people, and its words may change. `errors` 
 field by field, where that can be said. With a 503 comes `Retry-After: {retry_after}`, with a 405
 `Allow`.
 
-A status that is not below has the type `about:blank`: it means what HTTP says. What is not HTTP at
-all, or has a header of 100 kB, is answered in plain text, before any call of ours sees it.
+A status that is not below has the type `about:blank`: it means what HTTP says.
 
 This page is made from `ingest/problems.py` and `ingest/guide.py`, and a test compares it with them:
 

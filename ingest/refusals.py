@@ -1,5 +1,7 @@
 """Refusals: the middleware that turns whatever went wrong into a problem and a line of the log."""
 
+from collections.abc import Mapping
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -25,12 +27,17 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
         tell(problem, error, request)
         request.app[METER].refuse(request, problem)
-        return answer(
-            problem.document(),
-            status=problem.status,
-            headers=_headers(problem, error),
-            content_type=problems.CONTENT_TYPE,
-        )
+        return say(problem, _headers(problem, error))
+
+
+def say(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Make the answer that a problem is."""
+    return answer(
+        problem.document(),
+        status=problem.status,
+        headers=headers,
+        content_type=problems.CONTENT_TYPE,
+    )
 
 
 def to_problem(error: Exception, *, where: str) -> Problem:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from ops.settings import Settings
 TIMEOUT_S = 60
 #: Bytes of an answer that is no problem, of which a person is shown the first few.
 MOST_SHOWN = 200
+#: What to do about a certificate that is not trusted.
+TRUST = "name its host in --url, and its own authority's file in SSL_CERT_FILE"
 #: Addresses that listen for everyone, and where to reach such a one from here.
 _FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nobody listens there
 
@@ -31,7 +34,8 @@ def url_of(settings: Settings) -> str:
     if not settings.port:
         raise ValueError("the gateway listens on any free port; say --url")
     host = _FROM_HERE.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{settings.scheme}://{shown}:{settings.port}"
 
 
 def post_lines(
@@ -51,6 +55,8 @@ def post_lines(
         return
     try:
         yield from _post(url, lines, key)
+    except ssl.SSLCertVerificationError as error:
+        raise Cut(f"{url}: {error.verify_message}; {TRUST}") from error
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
         raise Cut(f"{url}: {type(error).__name__}: {error}") from error
 

@@ -66,7 +66,11 @@ KEYS: Mapping[str, str] = {
     "peer": "address that the request came from",
     "name": "what the key is for, in its maker's words",
     "scope": "what the key may do: `read`, `write` or `admin`; each includes those before it",
-    "expires_ms": "from when on the key is none any more; null: never",
+    "expires_ms": "from when on the key, or the certificate, is none any more; null: never",
+    "heads": "connections that sent no whole head of a request in time",
+    "answers": "connections whose clients did not take their answers in time",
+    "most": "how many connections there may be",
+    "turned_away": "connections since `connections_full` that were closed, or got one answer",
     "taken": "how many commands of a body Redis has",
     "refused": "how many lines of a body were answered with a problem",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
@@ -93,8 +97,8 @@ KEYS: Mapping[str, str] = {
     "entries": "ids of the entries that the exam was made of, in its history's order",
     "kept": "where the damaged file lies now",
     # --- the world --------------------------------------------------------------------------
-    "what": "what is away: `redis`, `disk`, `mail`, `stream` (its ids are used up), `log` (the "
-    "part's own file), or `lock` (one exam's)",
+    "what": "what is away: `redis`, `disk`, `mail`, `certificate`, `stream` (its ids are used up), "
+    "`log` (the part's own file), or `lock` (one exam's)",
     "error": "what was seen, in words",
     "error_type": "Python's name of the error",
     "failures": "how many tries failed meanwhile; of `log`, how many lines the file lacks",

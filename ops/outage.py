@@ -58,6 +58,8 @@ class Outage:
 
 
 KEYS = Outage("keys")
+#: The files of TLS, which have changed to something that cannot be used.
+CERTIFICATE = Outage("certificate")
 REDIS = Outage("redis")
 #: Where the exams and the digest's bookmark lie.
 DISK = Outage("disk")

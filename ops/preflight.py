@@ -10,7 +10,7 @@ from typing import Any
 import redis
 import redis.exceptions
 
-from ingest import keyring
+from ingest import certificate, keyring
 from ops import lockfile
 from ops.connect import connect
 from ops.log import is_console
@@ -80,9 +80,11 @@ def complete(settings: Settings) -> Settings:
 
     Raises:
         Refusal: When the port is taken or ``REDIS_URL`` does not answer.
-        BadSettings: Others can reach the gateway, and there is no key.
+        BadSettings: Others can reach the gateway, and there is no key; or its certificate cannot
+            be used.
     """
     keyring.require(settings)
+    certificate.require(settings)
     if settings.port:
         _check_port(settings.host, settings.port)
     if not settings.is_embedded:

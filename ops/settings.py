@@ -41,6 +41,19 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the gateway listens on", min_length=1)
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: any free one")
+    tls_cert: Path | None = Field(
+        None, description="Certificate in PEM, with its chain; with the key, the gateway speaks TLS"
+    )
+    tls_key: Path | None = Field(None, description="Its key in PEM, which only its owner may read")
+    cors_origins: str = Field(
+        "", description="Sites whose pages may call from a browser: https://host[:port],..."
+    )
+    max_connections: int = Field(
+        10_000, ge=1, le=1_000_000, description="Connections to the gateway at once"
+    )
+    drain: int = Field(
+        0, ge=0, le=300, description="Seconds for which an ending gateway serves on, not ready"
+    )
     key: SecretStr | None = Field(
         None, description="API key with which `invigil send --file` calls the gateway"
     )
@@ -101,6 +114,16 @@ class Settings(BaseSettings):
             raise ValueError("the name of a folder; unset for ./var")
         return value
 
+    @field_validator("tls_cert", "tls_key", mode="before")
+    @classmethod
+    def _file_or_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _of_sites(cls, value: str) -> str:
+        return formats.origins(value)
+
     @field_validator("redis_url")
     @classmethod
     def _of_a_redis(cls, value: str | None) -> str | None:
@@ -133,7 +156,9 @@ class Settings(BaseSettings):
             settings = cls(**overrides)
         except ValidationError as error:
             raise BadSettings(_one_line(error)) from None
-        return settings.model_copy(update={"data": settings.data.expanduser().absolute()})
+        paths = {name: getattr(settings, name) for name in ("data", "tls_cert", "tls_key")}
+        found = {name: path.expanduser().absolute() for name, path in paths.items() if path}
+        return settings.model_copy(update=found)
 
     @property
     def is_local(self) -> bool:
@@ -141,6 +166,11 @@ class Settings(BaseSettings):
         with suppress(ValueError):
             return ip_address(self.host).is_loopback
         return self.host == "localhost"
+
+    @property
+    def scheme(self) -> str:
+        """How URLs of the gateway begin."""
+        return "https" if self.tls_cert else "http"
 
     @property
     def exams(self) -> Path:

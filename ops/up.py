@@ -88,7 +88,7 @@ def stages(settings: Settings, *, sink_port: int | None) -> list[list[Part]]:
             part("dispatcher", [*cli, "dispatcher"]),
         ],
         [
-            part("gateway", [*cli, "gateway"]),
+            part("gateway", [*cli, "gateway"], grace_s=GRACE_S + settings.drain),
             worker(QUEUE_SLOW, settings.slow_autoscale),
         ],
         [
@@ -184,7 +184,7 @@ def _facts(settings: Settings, *, has_sink: bool) -> dict[str, str]:
     shown = f"[{host}]" if ":" in host else host
     shown_redis = settings.shown()["REDIS_URL"] or settings.redis
     return {
-        "url": f"http://{shown}:{settings.port}",
+        "url": f"{settings.scheme}://{shown}:{settings.port}",
         "data": str(settings.data),
         "logs": str(settings.logs),
         "redis": shown_redis,

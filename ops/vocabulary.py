@@ -57,6 +57,24 @@ VOCABULARY: Mapping[Event, Kind] = {
         "reason",
     ),
     Event.ROOM_AGAIN: Kind.of("gateway: it takes starts again"),
+    # Nothing was taken from them that has no line of its own.
+    Event.CONNECTIONS_CUT: Kind.of(
+        "gateway: connections were closed whose clients stalled; at most one line in 10 s",
+        "heads answers",
+        is_audit=False,
+    ),
+    Event.CONNECTIONS_FULL: Kind.of(
+        "gateway: more connections came than may be; those are turned away", "most"
+    ),
+    Event.CONNECTIONS_FREE: Kind.of("gateway: it takes connections again", "turned_away"),
+    Event.CERTIFICATE_LOADED: Kind.of(
+        "gateway: the certificate for TLS was read and checked",
+        "path expires_ms",
+    ),
+    Event.CERTIFICATE_EXPIRES: Kind.of(
+        "gateway: the certificate for TLS expires soon, or has expired. Said once a day",
+        "path expires_ms",
+    ),
     Event.DISPATCHED: Kind.of(
         "dispatcher: an entry was read, decoded, and given to a Celery task",
         f"{_COMMAND} task_id redelivered",

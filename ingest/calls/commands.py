@@ -47,7 +47,7 @@ CALLS = (
                 example=BULK_ANSWER,
             ),
         ),
-        problems=("broken-body", "empty-body", "unsupported-media-type", "unavailable"),
+        problems=("broken-body", "too-slow", "empty-body", "unsupported-media-type", "unavailable"),
     ),
     Operation(
         id="showCommand",

@@ -40,7 +40,7 @@ PREFER = Parameter(
 APPLIED = ("Preference-Applied",)
 
 #: What can be wrong with a body, and with a call that sends a command.
-BODY = ("broken-body", "empty-body", "not-json", "too-large", "unsupported-media-type")
+BODY = ("broken-body", "too-slow", "empty-body", "not-json", "too-large", "unsupported-media-type")
 SENDING = (
     *BODY,
     "invalid-command",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.stack import environment
 
@@ -80,6 +81,19 @@ def test_foreign_address(tmp_path: Path) -> None:
 
     assert 2 == shown.returncode
     assert "INVIGIL_HOST" in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["gateway", "up"])
+def test_expired_certificate(tmp_path: Path, command: str) -> None:
+    """With a certificate that has expired nothing starts, and one line says so."""
+    files = Authority(tmp_path).issue(days=(-9, -1))
+
+    done = invigil(tmp_path, command, **variables(files))
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"invigil: INVIGIL_TLS_CERT: {files[0]} has expired: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_bad_setting_under_celery(tmp_path: Path) -> None:

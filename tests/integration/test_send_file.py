@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from redis import Redis
+from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.gateway import Process, on_stream, process
 from support.waiting import wait_until
@@ -66,6 +67,26 @@ def test_all_good(gateway: Process, client: Redis, file: Path) -> None:
 
     assert (done.exit_code, done.stdout, done.stderr) == (0, "4 taken, 0 refused\n", "")
     assert [pk for pk, _ in sent(client)] == ["exam-1", "exam-2", "exam-3", "exam-4"]
+
+
+def test_over_tls(
+    breakable: Breakable, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway with a certificate is found by the settings; its authority has to be trusted."""
+    authority = Authority(tmp_path)
+    env = variables(authority.issue())
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with process(tmp_path / "data", breakable.url, **env) as gateway:
+        port = int(gateway.url().rpartition(":")[2])
+        refused = send("--file", file, port=port)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        done = send("--file", file, port=port)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "4 taken, 0 refused\n", "")
+    assert refused.exit_code == 1
+    assert "unable to get local issuer certificate" in refused.stderr
+    assert "SSL_CERT_FILE" in refused.stderr
 
 
 def test_second_run(gateway: Process, client: Redis, file: Path) -> None:

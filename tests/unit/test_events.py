@@ -133,6 +133,7 @@ def test_what_an_audit_needs() -> None:
     assert spared == {
         Event.REQUEST_REFUSED,
         Event.BULK_READ,
+        Event.CONNECTIONS_CUT,
         Event.MAIL_SKIPPED,
         Event.OUTPUT,
         Event.TELEMETRY_OFF,

@@ -49,6 +49,16 @@ def test_defaults_are_enough() -> None:
         ("INVIGIL_MAIL_TO", "head@school.test", "mail_to", "head@school.test"),
         ("INVIGIL_SMTP_URL", "smtps://u:p@h:465", "smtp_url", "smtps://u:p@h:465"),
         ("INVIGIL_SMTP_URL", "", "smtp_url", None),
+        ("INVIGIL_TLS_CERT", "", "tls_cert", None),
+        ("INVIGIL_TLS_KEY", "/k.pem", "tls_key", Path("/k.pem")),
+        ("INVIGIL_DRAIN", "300", "drain", 300),
+        ("INVIGIL_CORS_ORIGINS", "", "cors_origins", ""),
+        (
+            "INVIGIL_CORS_ORIGINS",
+            "https://a.b, http://[::1]:80",
+            "cors_origins",
+            "https://a.b,http://[::1]:80",
+        ),
         ("INVIGIL_EXAM_AUTOSCALE", " 8, 2 ", "exam_autoscale", "8,2"),
         ("INVIGIL_SLOW_AUTOSCALE", "1,1", "slow_autoscale", "1,1"),
         ("INVIGIL_LOG_LEVEL", "debug", "log_level", "debug"),
@@ -97,6 +107,14 @@ def test_environment_sets(
         ("INVIGIL_MAIL_FROM", '"A" <a@b>', "name@host"),
         ("INVIGIL_SMTP_URL", "mail.school.test", "smtp://, smtp+starttls://, smtps://"),
         ("INVIGIL_SMTP_URL", "smtp://h:99999", "0-65535"),
+        ("INVIGIL_DRAIN", "301", "0 to 300"),
+        ("INVIGIL_MAX_CONNECTIONS", "0", "1 to 1000000"),
+        ("INVIGIL_CORS_ORIGINS", "*", "https://exams.example.org"),
+        ("INVIGIL_CORS_ORIGINS", "null", "https://exams.example.org"),
+        ("INVIGIL_CORS_ORIGINS", "https://a.b/", "https://exams.example.org"),
+        ("INVIGIL_CORS_ORIGINS", "https://a.b?c", "https://exams.example.org"),
+        ("INVIGIL_CORS_ORIGINS", "https://a.b,c.d", "https://exams.example.org"),
+        ("INVIGIL_CORS_ORIGINS", "https://A.b", "https://exams.example.org"),
         ("INVIGIL_EXAM_AUTOSCALE", "4", "MAX,MIN"),
         ("INVIGIL_EXAM_AUTOSCALE", "4,1,1", "MAX,MIN"),
         ("INVIGIL_MAIL_AUTOSCALE", "1,4", "MIN <= MAX"),
@@ -182,7 +200,10 @@ def test_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """A part that changes its folder later still finds the data."""
     monkeypatch.chdir(tmp_path)
 
-    assert read(monkeypatch, INVIGIL_DATA="var").exams == tmp_path / "var/exams"
+    settings = read(monkeypatch, INVIGIL_DATA="var", INVIGIL_TLS_CERT="a.pem")
+
+    assert settings.exams == tmp_path / "var/exams"
+    assert settings.tls_cert == tmp_path / "a.pem"
 
 
 def test_home_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

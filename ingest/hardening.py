@@ -1,0 +1,72 @@
+"""Hardening: what every answer tells browsers and caches, and which other sites' pages may ask."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+#: Of every answer that does not say otherwise. aiohttp would name itself and its version as server.
+HEADERS = {
+    "Server": "invigil",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+#: Two years, over TLS. Without it a browser may be led to an unencrypted copy of the site.
+HSTS = {"Strict-Transport-Security": "max-age=63072000"}
+#: What pages of other sites may send and see, once they are allowed to.
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, traceparent"
+ANSWER_HEADERS = "Link, Location, Preference-Applied, Retry-After, traceparent"
+#: Seconds for which a browser believes a preflight.
+MAX_AGE_S = 600
+
+
+async def harden(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers to an answer that is about to go out (for ``on_response_prepare``)."""
+    for name, value in (HEADERS | HSTS if request.secure else HEADERS).items():
+        if name == "Server":
+            response.headers[name] = value
+        else:
+            response.headers.setdefault(name, value)
+
+
+class Origins:
+    """
+    Sites whose pages may call from a browser (CORS); none, unless they are named.
+
+    Args:
+        allowed: Origins as browsers send them, such as ``https://exams.example.org``.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    @web.middleware
+    async def preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a browser that asks whether a page may call; it has no key to show."""
+        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if not (asks and self._origin(request)):
+            return await handler(request)
+        return web.Response(
+            status=204,
+            headers={
+                "Access-Control-Allow-Methods": "GET, POST",
+                "Access-Control-Allow-Headers": REQUEST_HEADERS,
+                "Access-Control-Max-Age": str(MAX_AGE_S),
+            },
+        )
+
+    async def allow(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let a page see an answer that is about to go out (for ``on_response_prepare``)."""
+        if not self._allowed:
+            return
+        response.headers.add("Vary", "Origin")  # also where there is none: caches keep one of both
+        if origin := self._origin(request):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS
+
+    def _origin(self, request: web.Request) -> str | None:
+        given = request.headers.get("Origin")
+        return given if given in self._allowed else None

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import contextvars
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bound_contextvars
@@ -13,7 +15,7 @@ from ingest.access import ApiKey, Denied, Scope, identify
 from ingest.calls.operation import Operation
 from ingest.keyring import LOOK_EVERY_S, Keyring, KeysAway
 from ingest.problems import Name, Refusal, problem
-from ops import outage
+from ops.events import Event
 
 #: The key that a request came with, where one was needed.
 API_KEY = web.RequestKey("API_KEY", ApiKey)
@@ -21,6 +23,8 @@ API_KEY = web.RequestKey("API_KEY", ApiKey)
 LEAST = Scope.READ
 
 Scopes = Mapping[tuple[str, str], Scope | None]
+
+log = structlog.get_logger()
 
 
 class Admission:
@@ -43,14 +47,14 @@ class Admission:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request in, or refuse it; its lines name its key."""
-        key = self.check(request)
+        key = await self.check(request)
         if key is None:
             return await handler(request)
         request[API_KEY] = key
         with bound_contextvars(key=key.id):
             return await handler(request)
 
-    def check(self, request: web.Request) -> ApiKey | None:
+    async def check(self, request: web.Request) -> ApiKey | None:
         """
         Find whose request it is; None where nobody needs a key.
 
@@ -61,10 +65,8 @@ class Admission:
         if needed is None:
             return None
         try:
-            keys = self._keyring.keys()
-            outage.KEYS.ended()
+            keys = await self._keyring.keys()
         except KeysAway as error:
-            outage.KEYS.went_on(error)
             said = "the keys cannot be read; nobody is let in until an operator has looked"
             raise Refusal(problem(Name.UNAVAILABLE, said)) from error
         if self._is_local and not keys:
@@ -87,8 +89,9 @@ class Admission:
             del self._staying[name]
 
     async def start(self, _app: web.Application) -> None:
-        """Begin to look after those who stay."""
-        self._watching = asyncio.create_task(self._watch())
+        """Begin to look at the keys, and after those who stay."""
+        # Not in the context of whoever starts it: its lines are nobody's.
+        self._watching = asyncio.create_task(self._watch(), context=contextvars.Context())
 
     async def stop(self, _app: web.Application) -> None:
         """Look after nobody any more."""
@@ -98,15 +101,19 @@ class Admission:
 
     async def _watch(self) -> None:
         while True:
+            await self._keyring.look()
+            for request, leave in tuple(self._staying.values()):
+                await self._look(request, leave)
             await asyncio.sleep(LOOK_EVERY_S)
-            self._look()
 
-    def _look(self) -> None:
-        for request, leave in tuple(self._staying.values()):
-            try:
-                self.check(request)
-            except Refusal:
-                leave()
+    async def _look(self, request: web.Request, leave: Callable[[], object]) -> None:
+        try:
+            await self.check(request)
+        except Refusal:
+            leave()
+        except Exception:  # a bug of ours: who cannot be checked does not stay, others do
+            log.exception(Event.FAILED)
+            leave()
 
     def _needed(self, request: web.Request) -> Scope | None:
         if request.path in self._open:  # whatever the method: who may not use one is told so

@@ -92,11 +92,11 @@ class Bulk:
             raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
 
     async def _take(self, chunk: list[Line], request: web.Request, upload: Upload) -> None:
-        self._check(request)
+        await self._check(request)
         await self._make_room()
         await upload.take(chunk)
 
-    def _check(self, request: web.Request) -> None:
+    async def _check(self, request: web.Request) -> None:
         """
         See that the key of a body that is long on its way is still one.
 
@@ -104,7 +104,7 @@ class Bulk:
             _Stopped: It has been revoked, or has expired.
         """
         try:
-            self._admission.check(request)
+            await self._admission.check(request)
         except Refusal as refusal:
             raise _Stopped(refusal.problem) from refusal
 

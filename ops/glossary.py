@@ -93,8 +93,8 @@ KEYS: Mapping[str, str] = {
     "entries": "ids of the entries that the exam was made of, in its history's order",
     "kept": "where the damaged file lies now",
     # --- the world --------------------------------------------------------------------------
-    "what": "what is away: `redis`, `disk`, `mail`, `stream` (its ids are used up), `log` (the "
-    "part's own file), or `lock` (one exam's)",
+    "what": "what is away: `redis`, `disk`, `mail`, `keys` (the file of API keys), `stream` (its "
+    "ids are used up), `log` (the part's own file), or `lock` (one exam's)",
     "error": "what was seen, in words",
     "error_type": "Python's name of the error",
     "failures": "how many tries failed meanwhile; of `log`, how many lines the file lacks",

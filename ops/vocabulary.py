@@ -101,8 +101,8 @@ VOCABULARY: Mapping[Event, Kind] = {
         "worker: a field that no dispatcher wrote was removed from an inbox", f"pk field {_TASK}"
     ),
     Event.FAILED: Kind.of(
-        "dispatcher or worker: an entry, or one exam of a batch, failed for a reason that nobody "
-        "expected",
+        "any part: an entry, one exam of a batch, or the look at who reads events failed for a "
+        "reason that nobody expected",
         "exception",
         f"command_id entry type pk attempt trace_id {_TASK}",
     ),

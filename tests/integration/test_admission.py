@@ -61,7 +61,7 @@ async def http(tmp_path: Path, client: Redis, server: Settings) -> AsyncIterator
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """See each change at once."""
-    monkeypatch.setattr(keyring, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(keyring, "BELIEVED_S", 0.0)
 
 
 def make(data: Path, scope: Scope, *, expires_ms: int | None = None) -> dict[str, str]:

@@ -15,10 +15,13 @@ from ingest.access import ApiKey, Denied, Scope, identify
 from ingest.calls.operation import Operation
 from ingest.keyring import LOOK_EVERY_S, Keyring, KeysAway
 from ingest.problems import Name, Refusal, problem
+from ingest.rates import Rates
 from ops.events import Event
 
 #: The key that a request came with, where one was needed.
 API_KEY = web.RequestKey("API_KEY", ApiKey)
+#: Statuses of those who may not do what they ask for.
+DENIED = {401, 403}
 #: What nobody has described needs as much as any call; nobody learns without a key what there is.
 LEAST = Scope.READ
 
@@ -29,15 +32,16 @@ log = structlog.get_logger()
 
 class Admission:
     """
-    Who may call what.
+    Who may call what, and how often.
 
     Args:
         scopes: Method and path to the scope that a call needs; None: it is open to everyone.
         is_local: Whether only this machine can call. Then nobody needs a key until one was made.
     """
 
-    def __init__(self, keyring: Keyring, *, scopes: Scopes, is_local: bool) -> None:
+    def __init__(self, keyring: Keyring, rates: Rates, *, scopes: Scopes, is_local: bool) -> None:
         self._keyring = keyring
+        self._rates = rates
         self._scopes = scopes
         self._open = {path for (_, path), scope in scopes.items() if scope is None}
         self._is_local = is_local
@@ -47,9 +51,15 @@ class Admission:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request in, or refuse it; its lines name its key."""
-        key = await self.check(request)
+        try:
+            key = await self.check(request)
+        except Refusal as refusal:
+            if refusal.problem.status in DENIED:
+                self._rates.deny(request.remote)
+            raise
         if key is None:
-            return await handler(request)
+            return await self._serve_anyone(request, handler)
+        self._rates.check(key, request.remote)
         request[API_KEY] = key
         with bound_contextvars(key=key.id):
             return await handler(request)
@@ -78,6 +88,16 @@ class Admission:
             raise Refusal(problem(Name.FORBIDDEN, said))
         return key
 
+    async def hold(self, request: web.Request, lines: int) -> None:
+        """
+        Wait until the key of a request may send so many lines in its body.
+
+        Raises:
+            Refusal: That takes too long.
+        """
+        if key := request.get(API_KEY):
+            await self._rates.hold(key, lines)
+
     @contextlib.contextmanager
     def staying(self, request: web.Request, leave: Callable[[], object]) -> Iterator[None]:
         """Call *leave* when the key of a request that stays is taken back meanwhile."""
@@ -98,12 +118,14 @@ class Admission:
         if self._watching:
             self._watching.cancel()
             await asyncio.wait({self._watching})
+        self._rates.tell_ended(quiet_s=0)
 
     async def _watch(self) -> None:
         while True:
             await self._keyring.look()
             for request, leave in tuple(self._staying.values()):
                 await self._look(request, leave)
+            self._rates.tell_ended()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look(self, request: web.Request, leave: Callable[[], object]) -> None:
@@ -114,6 +136,15 @@ class Admission:
         except Exception:  # a bug of ours: who cannot be checked does not stay, others do
             log.exception(Event.FAILED)
             leave()
+
+    async def _serve_anyone(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve who needs no key; what an open path does not know is limited like a denial."""
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed:
+            if request.path in self._open:
+                self._rates.deny(request.remote)
+            raise
 
     def _needed(self, request: web.Request) -> Scope | None:
         if request.path in self._open:  # whatever the method: who may not use one is told so

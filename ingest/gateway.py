@@ -26,6 +26,7 @@ from ingest.handlers import Handlers
 from ingest.listing import Listings
 from ingest.live import Live
 from ingest.producer import Producer
+from ingest.rates import Rates
 from ingest.refusals import refuse
 from ingest.traces import follow
 from ingest.verdicts import Verdicts
@@ -59,11 +60,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     gauge = Gauge(client, settings)
     acceptance = Acceptance(producer=producer, verdicts=verdicts, gauge=gauge)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
-    admission = Admission(
-        keyring.Keyring(keyring.file_of(settings.data)),
-        scopes=scopes_of(OPERATIONS),
-        is_local=settings.is_local,
-    )
+    admission = _admission(settings)
     bulk = Bulk(producer, admission, gauge)
     live = Live(client, feed, admission)
 
@@ -91,6 +88,15 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     app.on_shutdown.append(end)
     app.on_cleanup.extend((close, admission.stop))
     return app
+
+
+def _admission(settings: Settings) -> Admission:
+    return Admission(
+        keyring.Keyring(keyring.file_of(settings.data)),
+        Rates(settings),
+        scopes=scopes_of(OPERATIONS),
+        is_local=settings.is_local,
+    )
 
 
 def _routes(handlers: Handlers, listings: Listings, bulk: Bulk, live: Live) -> list[web.RouteDef]:

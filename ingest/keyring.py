@@ -77,9 +77,9 @@ class Keyring:
             self._began = time.monotonic()
             # Not in the context of whoever asks: what it says is about no request.
             self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
-        left_s = self._began + PATIENCE_S - time.monotonic()
-        await asyncio.wait({self._looking}, timeout=max(0.0, left_s))
-        if not self._looking.done():
+        looking, left_s = self._looking, self._began + PATIENCE_S - time.monotonic()
+        await asyncio.wait({looking}, timeout=max(0.0, left_s))
+        if not looking.done():  # this one: meanwhile somebody may have begun the next
             self._note(f"{self._path} has not been looked at for {PATIENCE_S:.0f} s: it hangs")
 
     async def _look(self) -> None:

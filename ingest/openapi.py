@@ -47,10 +47,11 @@ HEADERS: Mapping[str, tuple[str, str]] = {
 _OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 #: Problems of each call that is not open to everyone.
-_OF_CLOSED = ("unauthorized", "forbidden", "unavailable")
+_OF_CLOSED = ("unauthorized", "forbidden", "too-many-requests", "unavailable")
 #: Problems that no operation has: of another path, or of another method.
 _OF_NO_CALL = ("no-such-page", "method-not-allowed")
 

@@ -3,6 +3,12 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+#: A limit that is not there.
+OFF = "off"
+#: Seconds of each unit of a rate.
+UNITS_S = {"second": 1, "minute": 60, "hour": 3600}
+_RATE = re.compile(rf"[1-9][0-9]{{0,6}}/(?:{'|'.join(UNITS_S)})", re.ASCII)
+
 
 def redis_url(value: str | None) -> str | None:
     """
@@ -67,6 +73,28 @@ def max_min(value: str) -> str:
     if not 1 <= least <= most:
         raise ValueError("MAX,MIN with 1 <= MIN <= MAX")
     return f"{most},{least}"
+
+
+def rate(value: str) -> str:
+    """
+    Take how often something may be; empty is as good as ``off``.
+
+    Raises:
+        ValueError: It is no rate.
+    """
+    if value in {"", OFF}:
+        return OFF
+    if not _RATE.fullmatch(value):
+        raise ValueError(f"NUMBER/second, NUMBER/minute or NUMBER/hour, such as 1000/second; {OFF}")
+    return value
+
+
+def per_s(value: str) -> tuple[int, int] | None:
+    """Read what `rate` took: so many in so many seconds; None: as many as come."""
+    if value == OFF:
+        return None
+    most, _, unit = value.partition("/")
+    return int(most), UNITS_S[unit]
 
 
 def masked(value: str) -> str:

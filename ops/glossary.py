@@ -63,12 +63,15 @@ KEYS: Mapping[str, str] = {
     "detail": "the answer's detail; for a 500, the error that the answer keeps to itself; of a "
     "body of many commands the first line that was refused, or null",
     "key": "id of the API key that the request came with, or that the line is about",
-    "peer": "address that the request came from",
+    "peer": "address that the request came from; of a rate the address it is about, for IPv6 its "
+    "/64, or `everyone`; null where there is none",
+    "setting": "the setting that a limit is from",
+    "limit": "how many requests may come: a number and `/second`, `/minute` or `/hour`",
     "name": "what the key is for, in its maker's words",
     "scope": "what the key may do: `read`, `write` or `admin`; each includes those before it",
     "expires_ms": "from when on the key is none any more; null: never",
     "taken": "how many commands of a body Redis has",
-    "refused": "how many lines of a body were answered with a problem",
+    "refused": "how many lines of a body were answered with a problem; how many requests with 429",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
     "it; of an exam, where it stands",
     # --- parts ------------------------------------------------------------------------------

@@ -44,6 +44,16 @@ class Settings(BaseSettings):
     key: SecretStr | None = Field(
         None, description="API key with which `invigil send --file` calls the gateway"
     )
+    key_rate: str = Field(
+        "1000/second", description="Requests, and lines of bodies, that a key may send; off: any"
+    )
+    address_rate: str = Field(
+        "1000/second",
+        description="Requests from one address, but this machine's, likewise",
+    )
+    denied_rate: str = Field(
+        "60/minute", description="Requests from one address that are denied, likewise"
+    )
     exam_duration: Duration = Field(120, description="Seconds, when exam.start names none")
     echo_delay: float = Field(
         20, ge=0, le=MAX_ECHO_DELAY_S, description="Seconds, when echo names none"
@@ -120,6 +130,11 @@ class Settings(BaseSettings):
     @classmethod
     def _max_min(cls, value: str) -> str:
         return formats.max_min(value)
+
+    @field_validator("key_rate", "address_rate", "denied_rate")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        return formats.rate(value)
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:

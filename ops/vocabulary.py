@@ -38,6 +38,16 @@ VOCABULARY: Mapping[Event, Kind] = {
         "gateway: a request came without a key that may do what it asks for; nothing was done",
         "status method path problem detail trace_id peer",
     ),
+    # In place of a line for each request: a flood must not push other lines out of the log.
+    Event.RATE_EXCEEDED: Kind.of(
+        "gateway: a key or an address sends too many requests; from here on they are answered 429, "
+        "without lines of their own",
+        "setting limit peer",
+    ),
+    Event.RATE_KEPT: Kind.of(
+        "gateway: for 10 s it sent no request too many, or the gateway ends; so many were refused",
+        "setting limit peer refused",
+    ),
     Event.KEY_CREATED: Kind.of(
         "`invigil keys`: a key was made; whoever made it has seen its secret, once",
         "key name scope expires_ms by",

@@ -178,6 +178,17 @@ async def test_it_hangs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ["unavailable", "available"] == [line["event"] for line in lines]
 
 
+async def test_many_ask_at_once(path: Path) -> None:
+    """Looks that end while others begin are none that hang: it was said of one in 50."""
+    known = add(path)
+    ring = Keyring(path)
+
+    async def ask() -> set[str]:
+        return {key for _ in range(50) for key in await ring.keys()}
+
+    assert [{known}] * 20 == await asyncio.gather(*(ask() for _ in range(20)))
+
+
 async def known_to(ring: Keyring) -> list[str]:
     """List the keys that it gives; none while it does not."""
     try:

@@ -11,6 +11,7 @@ from support.keyed import id_of, make, serving
 
 from ingest import keyring, rates
 from ingest.access import Scope
+from ingest.rates import Peer
 from ops import keys
 from ops.settings import Settings
 
@@ -43,6 +44,18 @@ async def test_too_many_with_a_key(server: Settings, client: Redis, tmp_path: Pa
         probes = [await http.get(path) for path in ("/livez", "/readyz") for _ in range(10)]
     assert {200} == {probe.status for probe in probes}
     assert 4 == client.xlen(keys.COMMANDS)
+
+
+async def test_too_many_from_an_address(
+    server: Settings, client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys share the rate of their address, which is that of the connection, whatever is said."""
+    monkeypatch.setattr(rates, "peer_of", lambda address: Peer(address, is_local=False))
+    senders = [make(tmp_path, Scope.WRITE) | {"X-Forwarded-For": f"192.0.2.{n}"} for n in range(4)]
+    async with serving(tmp_path, server.redis, address_rate="3/minute") as http:
+        statuses = [status for one in senders for status in await sent(http, one, times=1)]
+    assert [202, 202, 202, 429] == statuses
+    assert 3 == client.xlen(keys.COMMANDS)
 
 
 async def test_nobody_needs_a_key(server: Settings, client: Redis, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ HERE, NAT, OTHER = "127.0.0.1", "192.0.2.7", "192.0.2.8"
 
 def made(**settings: str) -> Rates:
     """Make rates that are all off, but for those named."""
-    off = {"key_rate": "off", "address_rate": "off", "denied_rate": "off"}
+    off: dict[str, Any] = {"key_rate": "off", "address_rate": "off", "denied_rate": "off"}
     return Rates(Settings(**{**off, **settings}))
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import contextvars
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bound_contextvars
@@ -13,27 +15,33 @@ from ingest.access import ApiKey, Denied, Scope, identify
 from ingest.calls.operation import Operation
 from ingest.keyring import LOOK_EVERY_S, Keyring, KeysAway
 from ingest.problems import Name, Refusal, problem
-from ops import outage
+from ingest.rates import Rates
+from ops.events import Event
 
 #: The key that a request came with, where one was needed.
 API_KEY = web.RequestKey("API_KEY", ApiKey)
+#: Statuses of those who may not do what they ask for.
+DENIED = {401, 403}
 #: What nobody has described needs as much as any call; nobody learns without a key what there is.
 LEAST = Scope.READ
 
 Scopes = Mapping[tuple[str, str], Scope | None]
 
+log = structlog.get_logger()
+
 
 class Admission:
     """
-    Who may call what.
+    Who may call what, and how often.
 
     Args:
         scopes: Method and path to the scope that a call needs; None: it is open to everyone.
         is_local: Whether only this machine can call. Then nobody needs a key until one was made.
     """
 
-    def __init__(self, keyring: Keyring, *, scopes: Scopes, is_local: bool) -> None:
+    def __init__(self, keyring: Keyring, rates: Rates, *, scopes: Scopes, is_local: bool) -> None:
         self._keyring = keyring
+        self._rates = rates
         self._scopes = scopes
         self._open = {path for (_, path), scope in scopes.items() if scope is None}
         self._is_local = is_local
@@ -43,14 +51,20 @@ class Admission:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request in, or refuse it; its lines name its key."""
-        key = self.check(request)
+        try:
+            key = await self.check(request)
+        except Refusal as refusal:
+            if refusal.problem.status in DENIED:
+                self._rates.deny(request.remote)
+            raise
         if key is None:
-            return await handler(request)
+            return await self._serve_anyone(request, handler)
+        self._rates.check(key, request.remote)
         request[API_KEY] = key
         with bound_contextvars(key=key.id):
             return await handler(request)
 
-    def check(self, request: web.Request) -> ApiKey | None:
+    async def check(self, request: web.Request) -> ApiKey | None:
         """
         Find whose request it is; None where nobody needs a key.
 
@@ -61,10 +75,8 @@ class Admission:
         if needed is None:
             return None
         try:
-            keys = self._keyring.keys()
-            outage.KEYS.ended()
+            keys = await self._keyring.keys()
         except KeysAway as error:
-            outage.KEYS.went_on(error)
             said = "the keys cannot be read; nobody is let in until an operator has looked"
             raise Refusal(problem(Name.UNAVAILABLE, said)) from error
         if self._is_local and not keys:
@@ -75,6 +87,16 @@ class Admission:
             said = f"the key {key.id} may {key.scope}; this call needs {needed}"
             raise Refusal(problem(Name.FORBIDDEN, said))
         return key
+
+    async def hold(self, request: web.Request, lines: int) -> None:
+        """
+        Wait until the key of a request may send so many lines in its body.
+
+        Raises:
+            Refusal: That takes too long.
+        """
+        if key := request.get(API_KEY):
+            await self._rates.hold(key, lines)
 
     @contextlib.contextmanager
     def staying(self, request: web.Request, leave: Callable[[], object]) -> Iterator[None]:
@@ -87,26 +109,42 @@ class Admission:
             del self._staying[name]
 
     async def start(self, _app: web.Application) -> None:
-        """Begin to look after those who stay."""
-        self._watching = asyncio.create_task(self._watch())
+        """Begin to look at the keys, and after those who stay."""
+        # Not in the context of whoever starts it: its lines are nobody's.
+        self._watching = asyncio.create_task(self._watch(), context=contextvars.Context())
 
     async def stop(self, _app: web.Application) -> None:
         """Look after nobody any more."""
         if self._watching:
             self._watching.cancel()
             await asyncio.wait({self._watching})
+        self._rates.tell_ended(quiet_s=0)
 
     async def _watch(self) -> None:
         while True:
+            await self._keyring.look()
+            for request, leave in tuple(self._staying.values()):
+                await self._look(request, leave)
+            self._rates.tell_ended()
             await asyncio.sleep(LOOK_EVERY_S)
-            self._look()
 
-    def _look(self) -> None:
-        for request, leave in tuple(self._staying.values()):
-            try:
-                self.check(request)
-            except Refusal:
-                leave()
+    async def _look(self, request: web.Request, leave: Callable[[], object]) -> None:
+        try:
+            await self.check(request)
+        except Refusal:
+            leave()
+        except Exception:  # a bug of ours: who cannot be checked does not stay, others do
+            log.exception(Event.FAILED)
+            leave()
+
+    async def _serve_anyone(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve who needs no key; what an open path does not know is limited like a denial."""
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed:
+            if request.path in self._open:
+                self._rates.deny(request.remote)
+            raise
 
     def _needed(self, request: web.Request) -> Scope | None:
         if request.path in self._open:  # whatever the method: who may not use one is told so

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from itertools import islice
 
 from aiohttp import StreamReader, web
@@ -13,7 +13,7 @@ from ingest.faults import Fault
 from ingest.gauge import Gauge
 from ingest.lines import NDJSON, Line, Splitter
 from ingest.pressure import Kind
-from ingest.problems import Name, Problem, Refusal, of_faults, problem
+from ingest.problems import RETRY_AFTER_S, Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer
 from ingest.traces import TRACE
 from ingest.upload import Spool, Upload
@@ -41,9 +41,10 @@ BROKEN = (
 class _Stopped(Exception):  # noqa: N818 - says what happened
     """There will be no more of the body; carries what its sender is told."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, retry_after_s: int = RETRY_AFTER_S) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.retry_after_s = retry_after_s
 
 
 class Bulk:
@@ -91,49 +92,48 @@ class Bulk:
                 await self._take(chunk, request, upload)
         except _Stopped as stopped:
             if upload.is_empty:
-                raise Refusal(stopped.problem) from stopped
+                raise Refusal(stopped.problem, retry_after_s=stopped.retry_after_s) from stopped
             upload.refuse(lines.number, stopped.problem)
         if upload.is_empty:
             fault = Fault("body", "is empty; send one JSON object in each line")
             raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
 
     async def _take(self, chunk: list[Line], request: web.Request, upload: Upload) -> None:
-        self._check(request)
-        await self._make_room(len(chunk))
+        await self._wait(self._may_go_on(request, len(chunk)))
         await upload.take(chunk)
 
-    def _check(self, request: web.Request) -> None:
+    async def _may_go_on(self, request: web.Request, lines: int) -> None:
         """
-        See that the key of a body that is long on its way is still one.
+        Read no further while others need the room, or the key has sent enough; who sends is held
+        up by what is not read.
 
         Raises:
-            _Stopped: It has been revoked, or has expired.
+            Refusal: That is so for a long time; or the key is none any more.
         """
-        try:
-            self._admission.check(request)
-        except Refusal as refusal:
-            raise _Stopped(refusal.problem) from refusal
+        await self._admission.hold(request, lines)
+        await self._gauge.make_room(Kind.BULK, count=lines)
+        await self._admission.check(request)
 
-    async def _make_room(self, count: int) -> None:
+    async def _wait(self, doing: Coroutine[object, object, None]) -> None:
         """
-        Read no further while others need the room; who sends is held up by what is not read.
+        Wait for something, unless the gateway ends.
 
         Raises:
-            _Stopped: There is no room for a long time, or the gateway ends.
+            _Stopped: It does, or that was refused.
         """
-        making = asyncio.create_task(self._gauge.make_room(Kind.BULK, count=count))
+        waiting = asyncio.create_task(doing)
         ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait({making, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            making.cancel()
+            waiting.cancel()
             ending.cancel()
-        if not making.done():
+        if not waiting.done():
             raise _Stopped(problem(Name.UNAVAILABLE, ENDS))
         try:
-            making.result()
+            waiting.result()
         except Refusal as refusal:
-            raise _Stopped(refusal.problem) from refusal
+            raise _Stopped(refusal.problem, retry_after_s=refusal.retry_after_s) from refusal
 
     async def _pieces(self, content: StreamReader, lines: Splitter) -> AsyncGenerator[bytes, None]:
         """

@@ -28,6 +28,7 @@ from ingest.live import Live
 from ingest.meter import METER, measure
 from ingest.metrics import Metrics
 from ingest.producer import Producer
+from ingest.rates import Rates
 from ingest.refusals import refuse
 from ingest.traces import follow
 from ingest.verdicts import Verdicts
@@ -59,11 +60,7 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
     gauge = Gauge(client, settings)
     acceptance = Acceptance(producer=producer, verdicts=verdicts, gauge=gauge)
     handlers = Handlers(client=client, store=store, acceptance=acceptance)
-    admission = Admission(
-        keyring.Keyring(keyring.file_of(settings.data)),
-        scopes=scopes_of(OPERATIONS),
-        is_local=settings.is_local,
-    )
+    admission = _admission(settings)
     bulk = Bulk(producer, admission, gauge)
     live = Live(client, feed, admission)
     metrics = Metrics(client, gauge, live)
@@ -102,6 +99,15 @@ def _guarded(settings: Settings, admission: Admission) -> web.Application:
     app[ENDING] = asyncio.Event()
     app.on_response_prepare.extend((hardening.harden, origins.allow))
     return app
+
+
+def _admission(settings: Settings) -> Admission:
+    return Admission(
+        keyring.Keyring(keyring.file_of(settings.data)),
+        Rates(settings),
+        scopes=scopes_of(OPERATIONS),
+        is_local=settings.is_local,
+    )
 
 
 def _routes(

@@ -175,6 +175,13 @@ GUIDE: Mapping[str, Explained] = {
         detail="the path has more than 8190 bytes, a header more than 8190, or there are more "
         "than 64 headers",
     ),
+    "too-many-requests": Explained(
+        when="Too many requests came with this key, or from this address; or too many from this "
+        "address were denied. Nothing was taken.",
+        remedy="Send it again, after the seconds of `Retry-After`, and from then on fewer. An "
+        "operator sets `INVIGIL_KEY_RATE`, `ADDRESS_RATE` and `DENIED_RATE`.",
+        detail="more than 1000/second came with the key 6f9c2b1e; nothing was taken, send it again",
+    ),
     "internal": Explained(
         when="A bug of ours. The log has the whole of it, under the answer's trace.",
         remedy="Report it with the header `traceparent` of the answer. What came of the command "

@@ -1,5 +1,8 @@
 """Keyring: the file of API keys, and what this process knows of it."""
 
+import asyncio
+import contextlib
+import contextvars
 import fcntl
 import os
 import stat
@@ -8,16 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filestore.durable import replace_file
+from filestore.durable import replace_file, sync_folder
 from ingest.access import ApiKey, BadKeys, Keys, dump, load
+from ops import outage
 from ops.settings import BadSettings, Settings, variable
 
-#: Seconds for which what was read is believed: a key that is revoked stops within them.
+#: Seconds between two looks at the file.
 LOOK_EVERY_S = 0.5
+#: Seconds for which a look is believed: a key that is revoked stops within them. Who asks later,
+#: since a look is late, waits for the next one.
+BELIEVED_S = 1.0
+#: Seconds that a look may take. From then on nobody is let in until it has come to its end.
+PATIENCE_S = 2.0
 #: Only its owner may use the file: hashes are no secrets, but who can add one is let in.
 MODE = 0o600
 #: Bytes of the file that are read.
 MOST_BYTES = 16 << 20
+#: What stands in the lock as soon as a key has been made; that anything does is what counts.
+MARK = b"API keys have been made here: without keys.json nobody is let in.\n"
 
 
 class KeysAway(OSError):  # noqa: N818 - says what they are
@@ -33,59 +44,124 @@ class Keyring:
     """
     The keys of one data folder, read again when the file has changed.
 
-    Where there is no file there are no keys. A file that was there and is gone, or cannot be read
-    any more, opens nothing.
+    Where there is no file there are no keys. A file that was there and is gone, cannot be read any
+    more, or is not looked at in time, opens nothing.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys: Keys = {}
         self._seen: tuple[int, ...] | None = None
-        self._looked = float("-inf")
+        self._error: str | None = None
+        self._looked = self._began = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
-    def keys(self) -> Keys:
+    async def keys(self) -> Keys:
         """
-        Give the keys as the file has them, or had half a second ago.
+        Give the keys as the file had them within the last second.
 
         Raises:
-            KeysAway: The file cannot be used.
+            KeysAway: The file cannot be used, or does not let itself be looked at.
         """
-        now = time.monotonic()
-        if now - self._looked >= LOOK_EVERY_S:
-            self._refresh()
-            self._looked = now
+        oldest = time.monotonic() - BELIEVED_S
+        for _ in range(2):  # what it shares with others may have begun too early
+            if self._looked < oldest:
+                await self.look()
+        if self._error:
+            raise KeysAway(self._error)
         return self._keys
 
-    def _refresh(self) -> None:
+    async def look(self) -> None:
+        """Look at the file, in a thread, since a disk can hang; many who ask share one look."""
+        if self._looking is None or self._looking.done():
+            self._began = time.monotonic()
+            # Not in the context of whoever asks: what it says is about no request.
+            self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
+        looking, left_s = self._looking, self._began + PATIENCE_S - time.monotonic()
+        await asyncio.wait({looking}, timeout=max(0.0, left_s))
+        if not looking.done():  # this one: meanwhile somebody may have begun the next
+            self._note(f"{self._path} has not been looked at for {PATIENCE_S:.0f} s: it hangs")
+
+    async def _look(self) -> None:
+        began = self._began
+        try:
+            self._keys, self._seen = await asyncio.to_thread(self._refreshed)
+            self._note(None)
+        except KeysAway as error:
+            self._note(str(error))
+        except Exception as error:  # a bug of ours opens nothing, either
+            self._note(f"{self._path}: {type(error).__name__}: {error}")
+        self._looked = began
+
+    def _refreshed(self) -> tuple[Keys, tuple[int, ...] | None]:
         found = _look(self._path)
-        if found is None and self._seen:
-            raise KeysAway(f"{self._path} is gone; put it back, or start the gateway anew")
-        if found and found != self._seen:
-            self._keys = read(self._path)
-            self._seen = found
+        if found and found == self._seen:
+            return self._keys, self._seen
+        keys = read(self._path)
+        if self._keys and not keys:
+            raise KeysAway(f"{self._path} has no key any more, or is gone; put a copy back")
+        if keys:
+            # A copy from elsewhere comes without. Where this cannot write, the next `keys` does.
+            with contextlib.suppress(OSError), _locked(self._path) as lock:
+                _mark(lock, self._path)
+        return keys, found
+
+    def _note(self, error: str | None) -> None:
+        self._error = error
+        if error:
+            outage.KEYS.went_on(KeysAway(error))
+        else:
+            outage.KEYS.ended()
 
 
 def read(path: Path) -> Keys:
     """
-    Read the file of keys; without one there are none.
+    Read the file of keys; where none has ever been made there are none.
 
     Raises:
-        KeysAway: It is there and cannot be used: damaged, or open to others than its owner.
+        KeysAway: It cannot be used: it is damaged, somebody else's or open to others; or it is gone
+            or empty, and was not always.
     """
     try:
-        mode, text = _contents(path)
+        about, text = _contents(path)
     except FileNotFoundError:
-        return {}
+        return _none(path, "is gone")
     except OSError as error:
         raise KeysAway(f"{path} cannot be read: {error.strerror}") from error
-    if mode & ~MODE:
+    if about.st_uid not in {os.geteuid(), 0}:
+        raise KeysAway(
+            f"{path} belongs to user {about.st_uid}, who could add keys; we are {os.geteuid()}: "
+            f"chown {os.geteuid()} {path}, when nobody else has changed it"
+        )
+    if (mode := stat.S_IMODE(about.st_mode)) & ~MODE:
         raise KeysAway(f"{path} is open to others ({mode:o}); close it: chmod 600 {path}")
     try:
-        return load(text.decode())
+        keys = load(text.decode())
     except (BadKeys, UnicodeDecodeError) as error:
-        raise KeysAway(
-            f"{path}: {error}; put back a copy, or remove it and make new keys"
-        ) from None
+        raise KeysAway(f"{path}: {error}; {_remedy(path)}") from None
+    return keys or _none(path, "has no key any more")
+
+
+def _none(path: Path, seen: str) -> Keys:
+    """
+    Give no keys, where there have never been any.
+
+    Raises:
+        KeysAway: There have: without them everyone would be let in.
+    """
+    try:
+        is_marked = _lock_of(path).stat().st_size > 0
+    except FileNotFoundError:
+        is_marked = False
+    except OSError as error:
+        raise KeysAway(f"{_lock_of(path)} cannot be read: {error.strerror}") from error
+    if is_marked:
+        raise KeysAway(f"{path} {seen}, and keys have been made; {_remedy(path)}")
+    return {}
+
+
+def _remedy(path: Path) -> str:
+    return f"put back a copy; or, to begin anew, remove {path} and {_lock_of(path)}, and make keys"
 
 
 def require(settings: Settings) -> None:
@@ -117,22 +193,41 @@ def changing(path: Path) -> Iterator[dict[str, ApiKey]]:
         OSError: The disk did not take it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(path) as lock:
         keys = dict(read(path))
         yield keys
+        _mark(lock, path)  # first: a crash in between closes the gateway, and never opens it
         temporary = path.with_suffix(".tmp")
         temporary.touch(MODE)
         temporary.chmod(MODE)  # of one that was left behind, too
         replace_file(path, dump(keys), temporary=temporary)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    lock = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
     finally:
         os.close(lock)
 
 
-def _contents(path: Path) -> tuple[int, bytes]:
+def _mark(lock: int, path: Path) -> None:
+    """Note, on the disk, that from now on there are keys."""
+    if not os.fstat(lock).st_size:
+        os.write(lock, MARK)
+        os.fsync(lock)
+        sync_folder(path.parent)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _contents(path: Path) -> tuple[os.stat_result, bytes]:
     with path.open("rb") as file:
-        return stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read(MOST_BYTES)
+        return os.fstat(file.fileno()), file.read(MOST_BYTES)
 
 
 def _look(path: Path) -> tuple[int, ...] | None:
@@ -142,4 +237,4 @@ def _look(path: Path) -> tuple[int, ...] | None:
         return None
     except OSError as error:
         raise KeysAway(f"{path} cannot be read: {error.strerror}") from error
-    return seen.st_ino, seen.st_mtime_ns, seen.st_size, seen.st_mode
+    return seen.st_ino, seen.st_mtime_ns, seen.st_size, seen.st_mode, seen.st_uid

@@ -47,10 +47,11 @@ HEADERS: Mapping[str, tuple[str, str]] = {
 _OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 #: Problems of each call that is not open to everyone.
-_OF_CLOSED = ("unauthorized", "forbidden", "overloaded", "unavailable")
+_OF_CLOSED = ("unauthorized", "forbidden", "too-many-requests", "overloaded", "unavailable")
 #: Problems that no operation has: of another path or method, or of what is no request.
 _OF_NO_CALL = ("no-such-page", "method-not-allowed", "not-http", "head-too-large")
 

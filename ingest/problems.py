@@ -39,6 +39,7 @@ class Name(StrEnum):
     KEY_REUSED = "idempotency-key-reused"
     INVALID_QUERY = "invalid-query"
     HEAD_TOO_LARGE = "head-too-large"
+    TOO_MANY = "too-many-requests"
     INTERNAL = "internal"
     DAMAGED_EXAM = "damaged-exam"
     OVERLOADED = "overloaded"
@@ -70,6 +71,7 @@ TABLE: Mapping[Name, tuple[int, str]] = MappingProxyType(
         Name.KEY_REUSED: (422, "The key stands for another command"),
         Name.INVALID_QUERY: (422, "The query is not valid"),
         Name.HEAD_TOO_LARGE: (431, "The head of the request is too large"),
+        Name.TOO_MANY: (429, "Too many requests"),
         Name.INTERNAL: (500, "Something went wrong here"),
         Name.DAMAGED_EXAM: (500, "The exam's file is damaged"),
         Name.OVERLOADED: (503, "There is too much to do"),
@@ -102,11 +104,17 @@ class Problem:
 
 
 class Refusal(Exception):  # noqa: N818 - says what the client gets
-    """A request ends with a problem; carries it to where answers are made."""
+    """
+    A request ends with a problem; carries it to where answers are made.
 
-    def __init__(self, problem: Problem) -> None:
+    Attributes:
+        retry_after_s: When to come again, where a client is told.
+    """
+
+    def __init__(self, problem: Problem, *, retry_after_s: int = RETRY_AFTER_S) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.retry_after_s = retry_after_s
 
 
 def problem(name: Name, detail: str, **more: object) -> Problem:

@@ -66,6 +66,8 @@ def tell(problem: Problem, error: Exception, request: web.Request) -> None:
     }
     if key := request.get(API_KEY):
         about["key"] = key.id
+    if problem.status == 429:
+        return  # `ingest.rates` says once who sends too many, and counts them
     if problem.status in (401, 403):
         log.warning(Event.ACCESS_DENIED, **about, detail=problem.detail, peer=request.remote)
     elif problem.status < 500:
@@ -79,8 +81,9 @@ def tell(problem: Problem, error: Exception, request: web.Request) -> None:
 
 
 def _headers(problem: Problem, error: Exception) -> dict[str, str]:
-    if problem.status == 503:
-        return {"Retry-After": str(problems.RETRY_AFTER_S)}
+    if problem.status in (429, 503):
+        after_s = error.retry_after_s if isinstance(error, Refusal) else problems.RETRY_AFTER_S
+        return {"Retry-After": str(after_s)}
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": error.headers["Allow"]}
     if problem.status == 401:

@@ -15,6 +15,8 @@ class Event(StrEnum):
     REQUEST_REFUSED = "request_refused"
     REQUEST_FAILED = "request_failed"
     ACCESS_DENIED = "access_denied"
+    RATE_EXCEEDED = "rate_exceeded"
+    RATE_KEPT = "rate_kept"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     BULK_READ = "bulk_read"

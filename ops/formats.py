@@ -3,7 +3,14 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic.fields import FieldInfo
+
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
+#: A limit that is not there.
+OFF = "off"
+#: Seconds of each unit of a rate.
+UNITS_S = {"second": 1, "minute": 60, "hour": 3600}
+_RATE = re.compile(rf"[1-9][0-9]{{0,6}}/(?:{'|'.join(UNITS_S)})", re.ASCII)
 
 
 def redis_url(value: str | None) -> str | None:
@@ -84,9 +91,44 @@ def max_min(value: str) -> str:
     return f"{most},{least}"
 
 
+def rate(value: str) -> str:
+    """
+    Take how often something may be; empty is as good as ``off``.
+
+    Raises:
+        ValueError: It is no rate.
+    """
+    if value in {"", OFF}:
+        return OFF
+    if not _RATE.fullmatch(value):
+        raise ValueError(f"NUMBER/second, NUMBER/minute or NUMBER/hour, such as 1000/second; {OFF}")
+    return value
+
+
+def per_s(value: str) -> tuple[int, int] | None:
+    """Read what `rate` took: so many in so many seconds; None: as many as come."""
+    if value == OFF:
+        return None
+    most, _, unit = value.partition("/")
+    return int(most), UNITS_S[unit]
+
+
 def masked(value: str) -> str:
     """Hide who logs in and with what, also in a URL that cannot be parsed."""
     if "://" not in value:
         return value
     hidden = re.sub(r"(?<=://).*@", "***@", value)
     return re.sub(r"(?i)((?:user|pass)[a-z_]*=)[^&#]*", r"\1***", hidden)
+
+
+def numbers(info: FieldInfo | None) -> str:
+    """Say which numbers a setting can be; empty when it is no number."""
+    kinds = {int: "a whole number", float: "a number"}
+    kind = kinds.get(info.annotation) if info and isinstance(info.annotation, type) else None
+    if info is None or kind is None:
+        return ""
+    bounds = {type(bound).__name__: bound for bound in info.metadata}
+    least, most = bounds.get("Ge"), bounds.get("Le")
+    if least is None:
+        return kind
+    return f"{kind}, {least.ge} to {most.le}" if most else f"{kind}, {least.ge} or more"

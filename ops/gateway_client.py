@@ -12,6 +12,8 @@ from ops.settings import Settings
 
 #: Seconds without a byte after which nobody waits any more: a busy gateway answers a body late.
 TIMEOUT_S = 60
+#: Statuses of a line that is good, below 500: it was too much, or the key was taken back.
+AGAIN = {401, 429}
 #: Bytes of an answer that is no problem, of which a person is shown the first few.
 MOST_SHOWN = 200
 #: What to do about a certificate that is not trusted.
@@ -91,7 +93,7 @@ def _refusal(answer: bytes) -> str | None:
     said: dict[str, Any] = json.loads(answer)
     if "entry" in said:
         return None
-    if said["problem"]["status"] >= 500:
+    if said["problem"]["status"] in AGAIN or said["problem"]["status"] >= 500:
         raise Cut(said["problem"]["detail"])
     return str(said["problem"]["detail"])
 

@@ -63,7 +63,10 @@ KEYS: Mapping[str, str] = {
     "detail": "the answer's detail; for a 500, the error that the answer keeps to itself; of a "
     "body of many commands the first line that was refused, or null",
     "key": "id of the API key that the request came with, or that the line is about",
-    "peer": "address that the request came from",
+    "peer": "address that the request came from; of a rate the address it is about, for IPv6 its "
+    "/64, or `everyone`; null where there is none",
+    "setting": "the setting that a limit is from",
+    "limit": "how many requests may come: a number and `/second`, `/minute` or `/hour`",
     "name": "what the key is for, in its maker's words",
     "scope": "what the key may do: `read`, `write` or `admin`; each includes those before it",
     "expires_ms": "from when on the key, or the certificate, is none any more; null: never",
@@ -72,7 +75,7 @@ KEYS: Mapping[str, str] = {
     "most": "how many connections there may be",
     "turned_away": "connections since `connections_full` that were closed, or got one answer",
     "taken": "how many commands of a body Redis has",
-    "refused": "how many lines of a body were answered with a problem",
+    "refused": "how many lines of a body were answered with a problem; how many requests with 429",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
     "it; of an exam, where it stands",
     # --- parts ------------------------------------------------------------------------------
@@ -97,8 +100,8 @@ KEYS: Mapping[str, str] = {
     "entries": "ids of the entries that the exam was made of, in its history's order",
     "kept": "where the damaged file lies now",
     # --- the world --------------------------------------------------------------------------
-    "what": "what is away: `redis`, `disk`, `mail`, `certificate`, `stream` (its ids are used up), "
-    "`log` (the part's own file), or `lock` (one exam's)",
+    "what": "what is away: `redis`, `disk`, `mail`, `keys` (the file of API keys), `certificate`, "
+    "`stream` (its ids are used up), `log` (the part's own file), or `lock` (one exam's)",
     "error": "what was seen, in words",
     "error_type": "Python's name of the error",
     "failures": "how many tries failed meanwhile; of `log`, how many lines the file lacks",

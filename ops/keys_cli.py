@@ -72,7 +72,7 @@ def group() -> None:
     "--scope",
     type=click.Choice([scope.value for scope in Scope]),
     required=True,
-    help="read: ask; write: also send commands; admin: all that will ever be there.",
+    help="read: ask; write: also send commands; admin: write, without a rate.",
 )
 @click.option("--expires", "expires_in_ms", type=Span(), help="In 90m, 12h, 30d. [default: never]")
 @_by
@@ -87,6 +87,8 @@ def create(
     expires_ms = None if expires_in_ms is None else now_ms + expires_in_ms
     key, token = access.new_key(name, Scope(scope), now_ms=now_ms, expires_ms=expires_ms)
     with _changed() as keys:
+        for ended in access.to_forget(keys, now_ms=now_ms):
+            del keys[ended]
         keys[key.id] = key
     about = {"name": key.name, "scope": key.scope, "expires_ms": key.expires_ms}
     log.info(Event.KEY_CREATED, key=key.id, **about, by=by or login())
@@ -117,17 +119,20 @@ def list_keys(*, as_json: bool) -> None:
 @group.command()
 @click.argument("key_id", metavar="ID")
 @_by
-def revoke(key_id: str, by: str | None) -> None:
+@_as_json
+def revoke(key_id: str, by: str | None, *, as_json: bool) -> None:
     """Take a key back, by its id: within a second no gateway lets it in any more."""
     found = re.fullmatch(r"(?:inv_)?([0-9a-f]{8})(?:_\S+)?", key_id, re.ASCII)
+    now_ms = _now_ms()
     with _changed() as keys:
         if found is None or found[1] not in keys:
             click.echo("invigil keys: there is no such key; see: invigil keys list", err=True)
             raise click.exceptions.Exit(FAILED)
-        keys.update(access.revoke(keys, found[1], now_ms=_now_ms()))
+        keys.update(access.revoke(keys, found[1], now_ms=now_ms))
         key = keys[found[1]]
     log.info(Event.KEY_REVOKED, key=key.id, name=key.name, by=by or login())
-    click.echo(f"{key.id} ({key.name}) is revoked")
+    revoked = f"{key.id} ({key.name}) is revoked"
+    click.echo(json.dumps(_shown(key, now_ms)) if as_json else revoked)
 
 
 @contextmanager
@@ -138,7 +143,7 @@ def _changed() -> Iterator[dict[str, ApiKey]]:
     try:
         with keyring.changing(path) as keys:
             yield keys
-    except keyring.KeysAway as error:
+    except (keyring.KeysAway, access.TooManyKeys) as error:
         raise BadSettings(str(error)) from None
     except OSError as error:
         raise BadSettings(f"{path} cannot be written: {error.strerror}") from None

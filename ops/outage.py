@@ -57,6 +57,7 @@ class Outage:
         return was_away
 
 
+#: The file of API keys.
 KEYS = Outage("keys")
 #: The files of TLS, which have changed to something that cannot be used.
 CERTIFICATE = Outage("certificate")
@@ -70,5 +71,5 @@ LOG = Outage("log")
 #: The stream of commands, when its entry ids are used up.
 STREAM = Outage("stream")
 
-for _one in (REDIS, DISK, MAIL, LOG, STREAM):
+for _one in (KEYS, REDIS, DISK, MAIL, LOG, STREAM):
     os.register_at_fork(after_in_child=_one.forget)

@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     key: SecretStr | None = Field(
         None, description="API key with which `invigil send --file` calls the gateway"
     )
+    key_rate: str = Field(
+        "1000/second", description="Requests, and lines of bodies, that a key may send; off: any"
+    )
+    address_rate: str = Field(
+        "1000/second",
+        description="Requests from one address, but this machine's, likewise",
+    )
+    denied_rate: str = Field(
+        "60/minute", description="Requests from one address that are denied, likewise"
+    )
     exam_duration: Duration = Field(120, description="Seconds, when exam.start names none")
     echo_delay: float = Field(
         20, ge=0, le=MAX_ECHO_DELAY_S, description="Seconds, when echo names none"
@@ -143,6 +153,11 @@ class Settings(BaseSettings):
     @classmethod
     def _max_min(cls, value: str) -> str:
         return formats.max_min(value)
+
+    @field_validator("key_rate", "address_rate", "denied_rate")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        return formats.rate(value)
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
@@ -235,19 +250,6 @@ def _one_line(error: ValidationError) -> str:
     place = str(first["loc"][0]) if first["loc"] else "settings"
     field = "redis_url" if place == "REDIS_URL" else place
     seen = "***" if field == "key" else formats.masked(str(first["input"]))
-    allowed = _range(field) or first["msg"].removeprefix("Value error, ")
-    return f"{variable(field)}: {seen!r} is not allowed: {allowed}"
-
-
-def _range(field: str) -> str:
-    """Say which numbers a setting can be; empty when it is no number."""
-    info = Settings.model_fields.get(field)
-    kinds = {int: "a whole number", float: "a number"}
-    kind = kinds.get(info.annotation) if info and isinstance(info.annotation, type) else None
-    if info is None or kind is None:
-        return ""
-    bounds = {type(bound).__name__: bound for bound in info.metadata}
-    least, most = bounds.get("Ge"), bounds.get("Le")
-    if least is None:
-        return kind
-    return f"{kind}, {least.ge} to {most.le}" if most else f"{kind}, {least.ge} or more"
+    allowed = formats.numbers(Settings.model_fields.get(field))
+    said = allowed or first["msg"].removeprefix("Value error, ")
+    return f"{variable(field)}: {seen!r} is not allowed: {said}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ops.events import Event, Kind
+from ops.gateway_lines import AT_THE_GATEWAY
 
 #: What a line about one command says of it, and one about an exam's command.
 _IDS = "command_id entry type trace_id"
@@ -34,47 +35,7 @@ VOCABULARY: Mapping[Event, Kind] = {
         "status method path problem detail trace_id",
         "command_id type pk exception",
     ),
-    Event.ACCESS_DENIED: Kind.of(
-        "gateway: a request came without a key that may do what it asks for; nothing was done",
-        "status method path problem detail trace_id peer",
-    ),
-    Event.KEY_CREATED: Kind.of(
-        "`invigil keys`: a key was made; whoever made it has seen its secret, once",
-        "key name scope expires_ms by",
-    ),
-    Event.KEY_REVOKED: Kind.of(
-        "`invigil keys`: a key was taken back; no gateway lets it in any more",
-        "key name by",
-    ),
-    # Each command of it that is on the stream has its own `accepted`.
-    Event.BULK_READ: Kind.of(
-        "gateway: a body of many commands was read to its end, or for as long as it came",
-        "taken refused detail trace_id",
-        is_audit=False,
-    ),
-    Event.OVERLOADED: Kind.of(
-        "gateway: it turns starts away, since more waits than may; with `reason`",
-        "reason",
-    ),
-    Event.ROOM_AGAIN: Kind.of("gateway: it takes starts again"),
-    # Nothing was taken from them that has no line of its own.
-    Event.CONNECTIONS_CUT: Kind.of(
-        "gateway: connections were closed whose clients stalled; at most one line in 10 s",
-        "heads answers",
-        is_audit=False,
-    ),
-    Event.CONNECTIONS_FULL: Kind.of(
-        "gateway: more connections came than may be; those are turned away", "most"
-    ),
-    Event.CONNECTIONS_FREE: Kind.of("gateway: it takes connections again", "turned_away"),
-    Event.CERTIFICATE_LOADED: Kind.of(
-        "gateway: the certificate for TLS was read and checked",
-        "path expires_ms",
-    ),
-    Event.CERTIFICATE_EXPIRES: Kind.of(
-        "gateway: the certificate for TLS expires soon, or has expired. Said once a day",
-        "path expires_ms",
-    ),
+    **AT_THE_GATEWAY,
     Event.DISPATCHED: Kind.of(
         "dispatcher: an entry was read, decoded, and given to a Celery task",
         f"{_COMMAND} task_id redelivered",
@@ -119,8 +80,8 @@ VOCABULARY: Mapping[Event, Kind] = {
         "worker: a field that no dispatcher wrote was removed from an inbox", f"pk field {_TASK}"
     ),
     Event.FAILED: Kind.of(
-        "dispatcher or worker: an entry, or one exam of a batch, failed for a reason that nobody "
-        "expected",
+        "any part: an entry, one exam of a batch, or the look at who reads events failed for a "
+        "reason that nobody expected",
         "exception",
         f"command_id entry type pk attempt trace_id {_TASK}",
     ),

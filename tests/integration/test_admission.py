@@ -1,7 +1,6 @@
 """Keys at the gateway: no call without the scope it needs, and none with a key that is no more."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -16,11 +15,11 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
 from redis import Redis
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from support.gateway import Http, problem, process
+from support.keyed import id_of, make, revoke, serving
 from support.waiting import wait_until
 
 from filestore.store import Store
@@ -38,17 +37,11 @@ BODIES: dict[str, Any] = {
     "startExam": {"json": {"pk": "a"}},
     "reportResult": {"json": {"status": "pass"}},
     "echo": {"json": {"text": "hi"}},
+    "sendCommands": {
+        "data": b'{"type":"echo","data":{"text":"hi"}}',
+        "headers": {"Content-Type": "application/x-ndjson"},
+    },
 }
-
-
-@contextlib.asynccontextmanager
-async def serving(data: Path, redis_url: str, **settings: Any) -> AsyncIterator[Http]:
-    """Serve a gateway of a data folder."""
-    settings = {"data": data, "redis_url": redis_url, **settings}
-    async with connect_async(redis_url) as client:
-        app = make_app(Settings(**settings), client, Store(data / "exams"))
-        async with TestClient(TestServer(app)) as http:
-            yield http
 
 
 @pytest.fixture
@@ -61,34 +54,15 @@ async def http(tmp_path: Path, client: Redis, server: Settings) -> AsyncIterator
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """See each change at once."""
-    monkeypatch.setattr(keyring, "LOOK_EVERY_S", 0.0)
-
-
-def make(data: Path, scope: Scope, *, expires_ms: int | None = None) -> dict[str, str]:
-    """Make a key; return the header that shows it."""
-    key, token = access.new_key("room", scope, now_ms=0, expires_ms=expires_ms)
-    with keyring.changing(keyring.file_of(data)) as found:
-        found[key.id] = key
-    return {"Authorization": f"Bearer {token}"}
-
-
-def id_of(header: dict[str, str]) -> str:
-    """Read the key's id."""
-    return header["Authorization"].split("_")[1]
-
-
-def revoke(data: Path, header: dict[str, str]) -> None:
-    """Take a key back."""
-    with keyring.changing(keyring.file_of(data)) as found:
-        found.update(access.revoke(found, id_of(header), now_ms=1))
+    monkeypatch.setattr(keyring, "BELIEVED_S", 0.0)
 
 
 async def call(http: Http, operation: Operation, header: dict[str, str]) -> ClientResponse:
     """Make a call, as right as it can be."""
     path = re.sub(r"\{\w+\}", "a", operation.path)
-    return await http.request(
-        operation.method, path, headers=header, **BODIES.get(operation.id, {})
-    )
+    right = BODIES.get(operation.id, {})
+    headers = {**right.get("headers", {}), **header}
+    return await http.request(operation.method, path, **{**right, "headers": headers})
 
 
 def test_every_route_has_a_scope(tmp_path: Path) -> None:
@@ -117,16 +91,27 @@ async def test_none_needed_before_the_first(http: Http) -> None:
 async def test_nobody_without(
     http: Http, client: Redis, tmp_path: Path, operation: Operation
 ) -> None:
-    """Without a key, or with a wrong, revoked or expired one, no call does anything."""
-    good = make(tmp_path, Scope.ADMIN)
+    """Without a key, or with one that is none, or no more, no call does anything."""
+    before = written(client, tmp_path)
+    good = make(tmp_path, Scope.ADMIN)["Authorization"]
     gone = make(tmp_path, Scope.ADMIN)
     revoke(tmp_path, gone)
-    wrong = {"Authorization": good["Authorization"][:-4] + "AAAA"}
-    for header in ({}, wrong, gone, make(tmp_path, Scope.ADMIN, expires_ms=1)):
+    bad = {
+        "wrong": good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"),
+        "of another id": good.replace(good.split("_")[1], "0" * 8),
+        "of another system": f"Bearer {access.new_key('x', Scope.ADMIN, now_ms=0)[1]}",
+        "without its scheme": good.split()[1],
+        "of another scheme": good.replace("Bearer", "Basic"),
+        "cut": good[:-1],
+        "with more behind it": f"{good}, {good}",
+        "empty": "Bearer ",
+    }
+    ended = [gone, make(tmp_path, Scope.ADMIN, expires_ms=1)]
+    for header in ({}, *ended, *({"Authorization": one} for one in bad.values())):
         response = await call(http, operation, header)
-        assert (401, "unauthorized") == await problem(response)
+        assert (401, "unauthorized") == await problem(response), header
         assert 'Bearer realm="invigil"' == response.headers["WWW-Authenticate"]
-    assert not client.exists(keys.COMMANDS)
+    assert before == written(client, tmp_path)
 
 
 @pytest.mark.parametrize("operation", CLOSED, ids=lambda one: one.id)
@@ -134,8 +119,10 @@ async def test_nobody_without(
 async def test_scopes(
     http: Http, client: Redis, tmp_path: Path, operation: Operation, scope: Scope
 ) -> None:
-    """A key does what its scope says: who may only read cannot write anything."""
+    """A key does what its scope says, and who may only read cannot write anything."""
     header = make(tmp_path, scope)
+    client.hset(keys.inbox("a"), "1-0", "[]")  # an exam that a result may be for
+    before = written(client, tmp_path)
     assert operation.scope
     is_allowed = scope.includes(operation.scope)
 
@@ -144,8 +131,15 @@ async def test_scopes(
     assert (response.status in (401, 403)) == (not is_allowed)
     if not is_allowed:
         assert (403, "forbidden") == await problem(response)
-        assert not client.exists(keys.COMMANDS)
+    does_write = is_allowed and operation.method == "POST"
+    assert does_write == (before != written(client, tmp_path))
     response.close()
+
+
+def written(client: Redis, data: Path) -> tuple[list[bytes], list[Path]]:
+    """List what there is: names in Redis, with the stream among them, and files of exams."""
+    names: Any = client.keys("*")
+    return sorted(names), sorted((data / "exams").rglob("*.json"))
 
 
 async def test_open_to_everyone(http: Http, tmp_path: Path) -> None:

@@ -12,14 +12,19 @@ from redis import Redis
 from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.gateway import Process, on_stream, process
+from support.keyed import make
 from support.waiting import wait_until
 
+from ingest.access import Scope
 from ingest.lines import MAX_LINE_BYTES
 from ops import keys, send_file
 from ops.connect import connect
 from ops.send_cli import command
 
 LINES = [f'{{"type":"exam.start","data":{{"pk":"exam-{number}"}}}}\n' for number in range(1, 5)]
+
+#: Nobody reads what is sent here, and a busy machine takes its time.
+PATIENT = {"INVIGIL_MAX_WAIT": "3600"}
 
 
 @pytest.fixture
@@ -155,7 +160,7 @@ def test_cut(breakable: Breakable, client: Redis, file: Path, tmp_path: Path) ->
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     argv = [sys.executable, "-m", "ops.cli", "send", "--file", "-", "--url"]
-    with process(tmp_path / "first", breakable.url) as gateway:
+    with process(tmp_path / "first", breakable.url, **PATIENT) as gateway:
         url = gateway.url()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen([*argv, url], text=True, **pipes) as running:  # type: ignore[call-overload]
@@ -167,7 +172,7 @@ def test_cut(breakable: Breakable, client: Redis, file: Path, tmp_path: Path) ->
             gateway.process.wait()
             said, complaint = running.communicate("".join(LINES[2:]), timeout=30)
 
-    with process(tmp_path / "second", breakable.url) as gateway:
+    with process(tmp_path / "second", breakable.url, **PATIENT) as gateway:
         how = complaint.splitlines()[-1].replace(url, gateway.url())
         done = send(*shlex.split(how)[2:], stdin=file.read_bytes())
         again = send("--file", file, "--url", gateway.url())
@@ -190,6 +195,20 @@ def test_redis_is_away(gateway: Process, breakable: Breakable, file: Path) -> No
     assert "stopped at line 2: " in done.stderr
     assert "503 whether the command was taken is not known" in done.stderr
     assert done.stderr.splitlines()[-1] == f"  invigil send --file '{file}' {where}"
+
+
+def test_too_many(breakable: Breakable, client: Redis, file: Path, tmp_path: Path) -> None:
+    """Where a key has sent what it may for a long time, the run ends, and can go on from there."""
+    file.write_text('{"type":"echo","data":{"text":"hi"}}\n' * 1_200)
+    token = make(tmp_path, Scope.WRITE)["Authorization"].split()[1]
+    with process(tmp_path, breakable.url, INVIGIL_KEY_RATE="600/hour") as gateway:
+        env = {"INVIGIL_KEY": token}
+        done = CliRunner(env=env).invoke(command, ["--file", str(file), "--url", gateway.url()])
+
+    taken = client.xlen(keys.COMMANDS)
+    assert (done.exit_code, done.stdout) == (1, f"{taken} taken, 0 refused\n")
+    assert 0 < taken <= 600
+    assert f"stopped at line {taken + 1}: more than 600/hour came with the key" in done.stderr
 
 
 @pytest.mark.parametrize(

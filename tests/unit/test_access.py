@@ -5,7 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.access import BadKeys, Denied, Keys, Scope, dump, identify, load, new_key, revoke
+from ingest import access
+from ingest.access import (
+    BadKeys,
+    Denied,
+    Keys,
+    Scope,
+    TooManyKeys,
+    dump,
+    identify,
+    load,
+    new_key,
+    revoke,
+    to_forget,
+)
 
 NOW_MS = 1_000
 
@@ -127,3 +140,35 @@ def test_expired_and_revoked() -> None:
 
     assert ["valid", "expired"] == [key.state(4), key.state(5)]
     assert "revoked" == replace(key, revoked_ms=3).state(5)
+
+
+def many(monkeypatch: pytest.MonkeyPatch, *, most: int) -> dict[str, access.ApiKey]:
+    """Make as many keys as may be."""
+    monkeypatch.setattr(access, "MOST_KEYS", most)
+    made = (new_key(str(number), Scope.READ, now_ms=0)[0] for number in range(most))
+    return {key.id: key for key in made}
+
+
+def test_no_more_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list may be full; one with a key more is none, and none can be added to a full one."""
+    keys = many(monkeypatch, most=3)
+    assert keys == load(dump(keys))
+
+    with pytest.raises(TooManyKeys, match=r"3 keys.*revoke"):
+        to_forget(keys, now_ms=NOW_MS)
+    with pytest.raises(BadKeys, match=r"4 keys; 3"):
+        load(dump({**keys, **made()[0]}))
+
+
+def test_what_has_ended_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that have ended are kept for the list, and make room where it is full."""
+    first, second, third = many(monkeypatch, most=3).values()
+    keys = {
+        first.id: first,
+        second.id: replace(second, expires_ms=NOW_MS),
+        third.id: replace(third, revoked_ms=1),
+    }
+
+    assert [second.id, third.id] == to_forget(keys, now_ms=NOW_MS)
+    assert [third.id] == to_forget(keys, now_ms=NOW_MS - 1)
+    assert [] == to_forget({first.id: first, second.id: second}, now_ms=NOW_MS)

@@ -1,19 +1,24 @@
 """The file of keys: read when it changes, refused when it is not as it was left."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest import keyring
-from ingest.access import Scope, new_key
+from ingest.access import Keys, Scope, new_key
 from ingest.keyring import Keyring, KeysAway, changing, read, require
 from ops.settings import BadSettings, Settings
+
+EMPTY = b'{"keys": []}'
 
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at each call."""
-    monkeypatch.setattr(keyring, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(keyring, "BELIEVED_S", 0.0)
 
 
 @pytest.fixture
@@ -30,18 +35,31 @@ def add(path: Path) -> str:
     return key.id
 
 
+def seen_by(ring: Keyring) -> Keys:
+    """Ask for the keys, in a loop of its own."""
+    return asyncio.run(ring.keys())
+
+
 def test_no_file(path: Path) -> None:
     """Where nobody made a key there is none."""
-    assert {} == read(path) == Keyring(path).keys()
+    assert {} == read(path) == seen_by(Keyring(path))
+
+
+def test_an_empty_list_from_the_beginning(path: Path) -> None:
+    """A list in which there never was a key is as good as none."""
+    path.write_bytes(EMPTY)
+    path.chmod(0o600)
+
+    assert {} == read(path) == seen_by(Keyring(path))
 
 
 def test_changes_are_seen(path: Path) -> None:
     """A gateway that runs sees each change of the file."""
     ring = Keyring(path)
     first = add(path)
-    assert [first] == list(ring.keys())
+    assert [first] == list(seen_by(ring))
     second = add(path)
-    assert [first, second] == list(ring.keys())
+    assert [first, second] == list(seen_by(ring))
 
 
 def test_only_its_owner(path: Path) -> None:
@@ -56,39 +74,127 @@ def test_open_to_others(path: Path) -> None:
     """A file that others may read or write is not believed; the message says what to do."""
     ring = Keyring(path)
     add(path)
-    assert ring.keys()
+    assert seen_by(ring)
     for mode in (0o640, 0o604, 0o620, 0o602):
         path.chmod(mode)
         with pytest.raises(KeysAway, match=f"chmod 600 {path}"):
-            ring.keys()
+            seen_by(ring)
     path.chmod(0o600)
-    assert ring.keys()
+    assert seen_by(ring)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"keys": [1]}'])
-def test_damaged(path: Path, text: bytes) -> None:
-    """A damaged file opens nothing, and nobody writes over it."""
-    add(path)
+def test_somebody_elses(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of another user, who could add keys, is not believed, and not changed."""
     ring = Keyring(path)
-    ring.keys()
-    path.write_bytes(text)
+    add(path)
+    assert seen_by(ring)
+    if os.geteuid() == 0:
+        os.chown(path, 65_534, 65_534)
+    else:  # who is not root has no files of others: be another one
+        monkeypatch.setattr(os, "geteuid", lambda: 65_534)
 
-    with pytest.raises(KeysAway, match=str(path)):
-        ring.keys()
+    with pytest.raises(KeysAway, match=f"belongs to user.*chown .* {path}"):
+        seen_by(ring)
     with pytest.raises(KeysAway), changing(path):
         pytest.fail("it was read")
-    assert text == path.read_bytes()
 
 
-def test_gone(path: Path) -> None:
-    """A file that is gone does not open a gateway that has seen it."""
+LOSSES = {
+    "gone": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "no key in it": lambda path: path.write_bytes(EMPTY),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff"),
+    "another list": lambda path: path.write_bytes(b'{"keys": [1]}'),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_lost(path: Path, loss: str) -> None:
+    """
+    Keys that were there and are lost open nothing: not to who has seen them, not to who starts.
+
+    Nobody writes over what is left, and the message says how to go on.
+    """
     add(path)
     ring = Keyring(path)
-    ring.keys()
+    seen_by(ring)
+    LOSSES[loss](path)
+    left = path.read_bytes() if path.exists() else None
+
+    for ask in (ring, Keyring(path)):
+        with pytest.raises(KeysAway, match=str(path)):
+            seen_by(ask)
+    with pytest.raises(KeysAway, match=f"put back a copy; or.* remove {path} and .*keys.lock"):
+        read(path)
+    with pytest.raises(BadSettings, match="INVIGIL_DATA"):
+        require(Settings(data=path.parent))
+    with pytest.raises(KeysAway), changing(path):
+        pytest.fail("it was read")
+    assert left == (path.read_bytes() if path.exists() else None)
+
+
+def test_begun_anew(path: Path) -> None:
+    """Who removes both files, as the message says, begins anew."""
+    add(path)
+    path.unlink()
+    path.with_suffix(".lock").unlink()
+
+    assert {} == seen_by(Keyring(path))
+    assert [add(path)] == list(seen_by(Keyring(path)))
+
+
+def test_a_copy(path: Path) -> None:
+    """A file that was copied here without its lock is one that was there, once it was seen."""
+    add(path)
+    path.with_suffix(".lock").unlink()
+    seen_by(Keyring(path))
     path.unlink()
 
-    with pytest.raises(KeysAway, match="gone"):
-        ring.keys()
+    with pytest.raises(KeysAway, match="keys have been made"):
+        seen_by(Keyring(path))
+
+
+async def test_it_hangs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not answer holds up no loop, and lets nobody in; later all is well again."""
+    monkeypatch.setattr(keyring, "PATIENCE_S", 0.2)
+    known = add(path)
+    ring = Keyring(path)
+    assert [known] == list(await ring.keys())
+    aside = path.with_suffix(".aside")
+    await asyncio.to_thread(path.rename, aside)
+    os.mkfifo(path, 0o600)  # to open it waits until somebody writes
+    with capture_logs() as lines:
+        for _ in range(3):
+            with pytest.raises(KeysAway, match="it hangs"):
+                await ring.keys()
+
+        writer = await asyncio.to_thread(os.open, path, os.O_WRONLY)
+        await asyncio.to_thread(aside.rename, path)
+        os.close(writer)
+        async with asyncio.timeout(30):
+            while [known] != await known_to(ring):
+                pass  # each call looks, in a thread
+    assert ["unavailable", "available"] == [line["event"] for line in lines]
+
+
+async def test_many_ask_at_once(path: Path) -> None:
+    """Looks that end while others begin are none that hang: it was said of one in 50."""
+    known = add(path)
+    ring = Keyring(path)
+
+    async def ask() -> set[str]:
+        return {key for _ in range(50) for key in await ring.keys()}
+
+    assert [{known}] * 20 == await asyncio.gather(*(ask() for _ in range(20)))
+
+
+async def known_to(ring: Keyring) -> list[str]:
+    """List the keys that it gives; none while it does not."""
+    try:
+        return list(await ring.keys())
+    except KeysAway:
+        return []
 
 
 def test_an_error_changes_nothing(path: Path) -> None:

@@ -62,6 +62,9 @@ def test_defaults_are_enough() -> None:
         ("INVIGIL_EXAM_AUTOSCALE", " 8, 2 ", "exam_autoscale", "8,2"),
         ("INVIGIL_SLOW_AUTOSCALE", "1,1", "slow_autoscale", "1,1"),
         ("INVIGIL_LOG_LEVEL", "debug", "log_level", "debug"),
+        ("INVIGIL_KEY_RATE", "5/minute", "key_rate", "5/minute"),
+        ("INVIGIL_ADDRESS_RATE", "off", "address_rate", "off"),
+        ("INVIGIL_DENIED_RATE", "", "denied_rate", "off"),
     ],
 )
 def test_environment_sets(
@@ -117,6 +120,12 @@ def test_environment_sets(
         ("INVIGIL_CORS_ORIGINS", "https://A.b", "https://exams.example.org"),
         ("INVIGIL_EXAM_AUTOSCALE", "4", "MAX,MIN"),
         ("INVIGIL_EXAM_AUTOSCALE", "4,1,1", "MAX,MIN"),
+        ("INVIGIL_KEY_RATE", "1000", "NUMBER/second, NUMBER/minute"),
+        ("INVIGIL_KEY_RATE", "0/second", "NUMBER/second"),
+        ("INVIGIL_ADDRESS_RATE", "1.5/second", "such as 1000/second; off"),
+        ("INVIGIL_ADDRESS_RATE", "10/day", "NUMBER/hour"),
+        ("INVIGIL_DENIED_RATE", "٣/second", "NUMBER/second"),
+        ("INVIGIL_DENIED_RATE", "60/minute\n", "NUMBER/second"),
         ("INVIGIL_MAIL_AUTOSCALE", "1,4", "MIN <= MAX"),
         ("INVIGIL_SLOW_AUTOSCALE", "4,0", "1 <= MIN"),
         ("INVIGIL_SLOW_AUTOSCALE", "4,-1", "MAX,MIN"),

@@ -1,6 +1,7 @@
 """Settings: one frozen object, read from the environment once and passed down."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from ipaddress import ip_address
@@ -18,6 +19,9 @@ MAX_DURATION_S = 7 * 24 * 3600
 MAX_ECHO_DELAY_S = 3600
 #: Bytes. Linux allows 107 in ``sun_path``, macOS 103.
 MAX_SOCKET_PATH = 100
+
+#: Settings whose values may hold what nobody else should know. No log, message or list shows it.
+SECRETS = frozenset({"redis_url", "smtp_url", "key"})
 
 Duration = Annotated[int, Field(ge=1, le=MAX_DURATION_S)]
 
@@ -188,9 +192,9 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Every setting by its variable's name, with passwords masked."""
-        values = {variable(name): getattr(self, name) for name in type(self).model_fields}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
         return {
-            name: formats.masked(str(value)) if value is not None else ""
+            variable(name): _shown(name, value) if value is not None else ""
             for name, value in values.items()
         }
 
@@ -200,11 +204,21 @@ def variable(field: str) -> str:
     return "REDIS_URL" if field == "redis_url" else f"INVIGIL_{field.upper()}"
 
 
+def without_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """Leave out of an environment what is set there for us, for who has no need of it."""
+    ours = {variable(name) for name in Settings.model_fields}
+    return {name: value for name, value in env.items() if name not in ours}
+
+
+def _shown(field: str, value: object) -> str:
+    return formats.masked(str(value), is_secret=field in SECRETS)
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = str(first["loc"][0]) if first["loc"] else "settings"
     field = "redis_url" if place == "REDIS_URL" else place
-    seen = "***" if field == "key" else formats.masked(str(first["input"]))
+    seen = "***" if field == "key" else _shown(field, first["input"])
     allowed = _range(field) or first["msg"].removeprefix("Value error, ")
     return f"{variable(field)}: {seen!r} is not allowed: {allowed}"
 

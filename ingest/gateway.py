@@ -136,7 +136,7 @@ async def _serve(settings: Settings) -> int:
     async with _runner(settings) as runner:
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that no name server can be asked for
             sys.stderr.write(f"invigil: {_cannot_listen(settings, error)}\n")
             return CANNOT_LISTEN
         notify.ready()
@@ -182,10 +182,11 @@ def _url(runner: web.AppRunner) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> str:
+def _cannot_listen(settings: Settings, error: OSError | UnicodeError) -> str:
     """Name the setting to change."""
-    if error.errno == errno.EADDRINUSE:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
         return f"{variable('port')}: port {settings.port} of {settings.host} is in use"
-    if error.errno == errno.EACCES:
+    if number == errno.EACCES:
         return f"{variable('port')}: port {settings.port} is not allowed: {error}"
     return f"{variable('host')}: cannot listen on {settings.host!r}: {error}"

@@ -16,6 +16,7 @@ from filestore.durable import replace_file, sync_folder
 from filestore.exam import Exam
 from filestore.fact import Status
 from filestore.index import Index
+from filestore.name import checked, is_name
 
 #: Seconds to wait for an exam's lock. Its holder needs milliseconds, unless it was stopped.
 LOCK_WAIT_S = 10.0
@@ -81,6 +82,8 @@ class Store:
 
     def read(self, pk: str) -> bytes | None:
         """Read the document as it lies on disk; None when there is no such exam."""
+        if not is_name(pk):
+            return None
         try:
             return self.path(pk).read_bytes()
         except FileNotFoundError:
@@ -131,10 +134,11 @@ class Store:
         On return the new one is on the disk: file, then its name. Call under the exam's lock.
 
         Raises:
+            ValueError: No exam can be called so. No door lets one in; this is the last one.
             OSError: The disk did not take it. The old document stands, or the new one does and
                 may not be safe yet: `sync` makes it so.
         """
-        path = self.path(exam.pk)
+        path = self.path(checked(exam.pk))
         self._make_shard(path.parent)
         is_open = exam.standing.status is Status.STARTED
         if is_open:

@@ -158,7 +158,7 @@ async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> i
     async with _application(settings) as runner, _watching(runner, tls, most=most) as connections:
         try:
             server = await listener.listen(connections, settings, tls)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that no name server can be asked for
             sys.stderr.write(f"invigil: {listener.why_not(settings, error)}\n")
             return CANNOT_LISTEN
         notify.ready()

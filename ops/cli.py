@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ops.log import printable
 from ops.settings import BadSettings, Settings, variable
 
 #: Help of an option whose default is a setting per queue.
@@ -19,7 +20,7 @@ AUTOSCALE = "Most and fewest tasks at once. [INVIGIL_EXAM_AUTOSCALE and so on; s
 CHAOS_RATE = "Commands per second."
 CHAOS_EVERY = "Seconds between two faults, on average; 0: none."
 CHAOS_FOLDER = "Keep ledger, logs and data here. [default: a temporary one, kept if it fails]"
-EXIT_BAD_SETTINGS = 2
+EXIT_ABORTED, EXIT_BAD_SETTINGS = 1, 2
 
 
 def _settings(**overrides: Any) -> Settings:
@@ -37,15 +38,28 @@ def _described(name: str) -> str:
 
 
 class Commands(click.Group):
-    """Our commands, with one line for a setting that is not allowed, whoever finds it."""
+    """
+    Our commands, with one line for what is not allowed, whoever finds it.
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+    What is said may hold what was typed, or what a script was given by somebody else: no terminal
+    obeys it.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command, and end the process."""
         try:
-            return super().invoke(ctx)
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except BadSettings as error:
-            click.echo(f"invigil: {error}", err=True)
-            raise click.exceptions.Exit(EXIT_BAD_SETTINGS) from None
+            click.echo(f"invigil: {printable(str(error))}", err=True)
+            code = EXIT_BAD_SETTINGS
+        except click.ClickException as error:
+            error.message = printable(error.message)  # type: ignore[misc]
+            error.show()
+            code = error.exit_code
+        except click.Abort:
+            click.echo("Aborted!", err=True)
+            code = EXIT_ABORTED
+        sys.exit(code or 0)
 
 
 @click.group(
@@ -138,7 +152,8 @@ def config(*, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=1))
         return
     for name, field in Settings.model_fields.items():
-        click.echo(f"{variable(name)}={shown[variable(name)]}\n    {field.description}\n")
+        value = printable(shown[variable(name)])
+        click.echo(f"{variable(name)}={value}\n    {field.description}\n")
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -147,7 +162,7 @@ def send(arguments: tuple[str, ...]) -> None:
     """Put a command onto the stream, or send a file of them."""
     from ops.send_cli import command
 
-    command.main(list(arguments), prog_name="invigil send")
+    _go_on(command, arguments)
 
 
 @main.command()
@@ -187,7 +202,7 @@ def dead(arguments: tuple[str, ...]) -> None:
     """Look at commands set aside for people, put them back, give them up."""
     from ops.dead_cli import group
 
-    group.main(list(arguments), prog_name="invigil dead")
+    _go_on(group, arguments)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -196,7 +211,7 @@ def keys(arguments: tuple[str, ...]) -> None:
     """Make, list and revoke the API keys of the gateway."""
     from ops.keys_cli import group
 
-    group.main(list(arguments), prog_name="invigil keys")
+    _go_on(group, arguments)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -205,7 +220,7 @@ def audit(arguments: tuple[str, ...]) -> None:
     """Prove from the logs alone what became of each command."""
     from ops.audit.command import group
 
-    group.main(list(arguments), prog_name="invigil audit")
+    _go_on(group, arguments)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -214,7 +229,13 @@ def bench(arguments: tuple[str, ...]) -> None:
     """Measure what the product costs, beside a limit measured in the same run."""
     from ops.bench.command import group
 
-    group.main(list(arguments), prog_name="invigil bench")
+    _go_on(group, arguments)
+
+
+def _go_on(command: click.Command, arguments: tuple[str, ...]) -> None:
+    """Run a command of a module of its own; what is wrong with it is said as here."""
+    name = f"invigil {click.get_current_context().info_name}"
+    _exit(command.main(list(arguments), prog_name=name, standalone_mode=False) or 0)
 
 
 def _become(argv: list[str], *, part: str) -> None:

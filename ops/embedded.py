@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from ops import lockfile
 from ops.leash import leashed
-from ops.settings import Settings
+from ops.settings import Settings, without_settings
 
 #: Seconds until a server answers; an append-only file of some GB takes that long to read.
 START_LIMIT_S = 60.0
@@ -164,6 +164,7 @@ def _spawned(settings: Settings, server: Path) -> "subprocess.Popen[bytes]":
         with log_path(settings).open("ab") as log:
             process = subprocess.Popen(
                 argv,
+                env=without_settings(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

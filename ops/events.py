@@ -37,6 +37,7 @@ class Event(StrEnum):
     CORRECTED = "corrected"
     WAITING = "waiting"
     FOREIGN_DROPPED = "foreign_dropped"
+    MESSAGE_REFUSED = "message_refused"
     FAILED = "failed"
     TASK_ENDED = "task_ended"
 

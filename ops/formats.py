@@ -11,6 +11,13 @@ OFF = "off"
 #: Seconds of each unit of a rate.
 UNITS_S = {"second": 1, "minute": 60, "hour": 3600}
 _RATE = re.compile(rf"[1-9][0-9]{{0,6}}/(?:{'|'.join(UNITS_S)})", re.ASCII)
+#: Characters of a mail address (RFC 5321, 4.5.3.1).
+MOST_MAILBOX = 254
+#: What every mail program reads as one address: words with dots between them, without quotes,
+#: comments, groups, or the encoded words of RFC 2047, which can hold a second one.
+_MAILBOX = re.compile(
+    r"(?!.*=\?)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(?:\.[\w-]+)*"
+)
 
 
 def redis_url(value: str | None) -> str | None:
@@ -69,8 +76,7 @@ def mailbox(value: str) -> str:
     Raises:
         ValueError: It is none, or more than one.
     """
-    name, at, host = value.rpartition("@")
-    if not (name and at and host) or not value.isprintable() or set(value) & set(' ,;<>"'):
+    if len(value) > MOST_MAILBOX or not _MAILBOX.fullmatch(value):
         raise ValueError("one mail address, name@host")
     return value
 
@@ -113,12 +119,17 @@ def per_s(value: str) -> tuple[int, int] | None:
     return int(most), UNITS_S[unit]
 
 
-def masked(value: str) -> str:
-    """Hide who logs in and with what, also in a URL that cannot be parsed."""
+def masked(value: str, *, is_secret: bool = False) -> str:
+    """
+    Hide who logs in and with what, also in a URL that cannot be parsed.
+
+    Args:
+        is_secret: Whether there may be a login in what is no URL, too.
+    """
     if "://" not in value:
-        return value
-    hidden = re.sub(r"(?<=://).*@", "***@", value)
-    return re.sub(r"(?i)((?:user|pass)[a-z_]*=)[^&#]*", r"\1***", hidden)
+        return re.sub(r"(?s).*@", "***@", value) if is_secret else value
+    hidden = re.sub(r"(?is)((?:user|pass)[a-z_]*=).*", r"\1***", value)  # to the end: `&` and `#`
+    return re.sub(r"(?s)(?<=://).*@", "***@", hidden)  # may stand in a password
 
 
 def numbers(info: FieldInfo | None) -> str:

@@ -39,6 +39,7 @@ KEYS: Mapping[str, str] = {
     "value": "what the command carries: of a start seconds, of a finish `pass` or `fail`, of an "
     "expiry its deadline in ms",
     "attempt": "how often this command has been tried by now",
+    "queue": "the Celery queue; null where the message was no JSON",
     "field": "name of the field that was removed, escaped, at most 200 characters",
     "took_ms": "how long the task ran, in milliseconds",
     "state": "how the task ended: `SUCCESS`, `FAILURE` or `RETRY`",

@@ -179,7 +179,7 @@ def _for_people(own_part: str) -> logging.Formatter:
 
 
 def _harmless(name: str, value: object) -> object:
-    """Escape a text; a traceback keeps its lines."""
+    """Escape a text; a traceback keeps its lines, none of which can pass for one of the log."""
     if name == "exception":
-        return "\n".join(printable(line) for line in str(value).split("\n"))
+        return "\n".join(f"    {printable(line)}" for line in str(value).split("\n"))
     return printable(value) if isinstance(value, str) else value

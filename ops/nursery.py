@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ops.leash import leashed, prctl
+from ops.settings import without_settings
 
 PR_SET_CHILD_SUBREAPER = 36
 #: Folder of the packages that the parts import.
@@ -109,7 +110,7 @@ class Nursery:
         with theirs:
             self._process = subprocess.Popen(
                 leashed(command, end_with=signal.SIGKILL),
-                env={**with_packages(os.environ), "INVIGIL_PART": "nursery"},
+                env={**with_packages(without_settings(os.environ)), "INVIGIL_PART": "nursery"},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=(theirs.fileno(),),

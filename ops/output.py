@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 import structlog
 
 from ops.events import Event
-from ops.log import has_no_color
+from ops.log import has_no_color, printable
 
 #: ANSI colours of the prefixes, in the order of the parts; red is for errors.
 COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
+
+#: What colours the lines of our own log; of what else a part may print a terminal obeys nothing.
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
 log = structlog.get_logger()
 
@@ -38,7 +42,7 @@ class Prefixed:
     def show(self, part: str, line: bytes) -> None:
         """Write one line of *part*, unless it is empty."""
         if line.strip():
-            write(self._prefixes[part] + line.removesuffix(b"\r"))
+            write(self._prefixes[part] + _harmless(line.removesuffix(b"\r")))
 
 
 def write(line: bytes) -> None:
@@ -67,6 +71,12 @@ def banner(facts: dict[str, str], *, took_s: float) -> str:
     return "\n".join(
         ["", f"Invigil is ready after {took_s:.1f} s", *lines, f"  {'try':{width}}  {tried}", ""]
     )
+
+
+def _harmless(line: bytes) -> bytes:
+    pieces = _COLOUR.split(line.decode("utf-8", "backslashreplace"))
+    shown = (piece if at % 2 else printable(piece) for at, piece in enumerate(pieces))
+    return "".join(shown).encode()
 
 
 def _is_object(line: bytes) -> bool:

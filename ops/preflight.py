@@ -152,7 +152,7 @@ def _check_port(host: str, port: int) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    except socket.gaierror as error:
-        sentence = f"INVIGIL_HOST: {host!r} is no address: {error.strerror}"
+    except (socket.gaierror, UnicodeError) as error:  # a name that no name server can be asked for
+        sentence = f"INVIGIL_HOST: {host!r} is no address: {getattr(error, 'strerror', error)}"
         raise Refusal(sentence, code=BAD_SETTINGS) from None
     return socket.create_server((host, port), family=family)

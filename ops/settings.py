@@ -1,8 +1,7 @@
 """Settings: one frozen object, read from the environment once and passed down."""
 
-import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,13 +10,15 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ops import formats
+from ops.places import Places
 
 #: Seconds. A take-home exam may run for a week; longer is a typing error.
 MAX_DURATION_S = 7 * 24 * 3600
 #: Seconds. An echo sleeps in a worker slot; an hour is more than anyone waits for one.
 MAX_ECHO_DELAY_S = 3600
-#: Bytes. Linux allows 107 in ``sun_path``, macOS 103.
-MAX_SOCKET_PATH = 100
+
+#: Settings whose values may hold what nobody else should know. No log, message or list shows it.
+SECRETS = frozenset({"redis_url", "smtp_url", "key"})
 
 Duration = Annotated[int, Field(ge=1, le=MAX_DURATION_S)]
 
@@ -26,7 +27,7 @@ class BadSettings(ValueError):  # noqa: N818 - reads as what the user did
     """A setting has a value that is not allowed; the message is the line to show."""
 
 
-class Settings(BaseSettings):
+class Settings(Places, BaseSettings):
     """What can be set from outside, with its default. Units are in the names or described."""
 
     model_config = SettingsConfigDict(
@@ -188,40 +189,6 @@ class Settings(BaseSettings):
         return "https" if self.tls_cert else "http"
 
     @property
-    def exams(self) -> Path:
-        """Root of the file store."""
-        return self.data / "exams"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of the log files, one per part."""
-        return self.data / "logs"
-
-    @property
-    def mail(self) -> Path:
-        """Folder of the digest's bookmark and of the development sink's Maildir."""
-        return self.data / "mail"
-
-    @property
-    def redis_folder(self) -> Path:
-        """Folder of the embedded server: append-only file, lock, and socket."""
-        return self.data / "redis"
-
-    @property
-    def redis_socket(self) -> Path:
-        """
-        Socket of the embedded server.
-
-        In the data folder, unless the path is too long for a socket: then in the folder for
-        temporary files, under a name made from the data folder's.
-        """
-        path = self.redis_folder / "redis.sock"
-        if len(str(path).encode()) <= MAX_SOCKET_PATH:
-            return path
-        digest = sha256(str(self.data).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"invigil-{digest}" / "redis.sock"
-
-    @property
     def is_embedded(self) -> bool:
         """Whether Redis is the embedded server."""
         return self.redis_url is None
@@ -233,9 +200,9 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Every setting by its variable's name, with passwords masked."""
-        values = {variable(name): getattr(self, name) for name in type(self).model_fields}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
         return {
-            name: formats.masked(str(value)) if value is not None else ""
+            variable(name): _shown(name, value) if value is not None else ""
             for name, value in values.items()
         }
 
@@ -245,11 +212,21 @@ def variable(field: str) -> str:
     return "REDIS_URL" if field == "redis_url" else f"INVIGIL_{field.upper()}"
 
 
+def without_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """Leave out of an environment what is set there for us, for who has no need of it."""
+    ours = {variable(name) for name in Settings.model_fields}
+    return {name: value for name, value in env.items() if name not in ours}
+
+
+def _shown(field: str, value: object) -> str:
+    return formats.masked(str(value), is_secret=field in SECRETS)
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = str(first["loc"][0]) if first["loc"] else "settings"
     field = "redis_url" if place == "REDIS_URL" else place
-    seen = "***" if field == "key" else formats.masked(str(first["input"]))
+    seen = "***" if field == "key" else _shown(field, first["input"])
     allowed = formats.numbers(Settings.model_fields.get(field))
     said = allowed or first["msg"].removeprefix("Value error, ")
     return f"{variable(field)}: {seen!r} is not allowed: {said}"

@@ -17,7 +17,7 @@ from ops.keys import QUEUE_EXAM, QUEUE_MAIL, QUEUE_SLOW
 from ops.nursery import Nursery, with_packages
 from ops.part import Part
 from ops.preflight import Refusal, free_port
-from ops.settings import Settings, variable
+from ops.settings import Settings, variable, without_settings
 from ops.supervisor import End, Supervisor
 
 #: Seconds a part has to finish what it does; the gateway gives its clients five of them.
@@ -168,7 +168,7 @@ def _redis(settings: Settings) -> Part:
     return Part(
         name="redis",
         argv=tuple(embedded.command(settings, embedded.find_server())),
-        env=os.environ,
+        env=without_settings(os.environ),
         cwd=settings.data,
         log=embedded.log_path(settings),
         grace_s=embedded.END_LIMIT_S,

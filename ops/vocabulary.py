@@ -79,6 +79,11 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.FOREIGN_DROPPED: Kind.of(
         "worker: a field that no dispatcher wrote was removed from an inbox", f"pk field {_TASK}"
     ),
+    Event.MESSAGE_REFUSED: Kind.of(
+        "worker: a message in a Celery queue was none of ours; it was thrown away, and nothing of "
+        "it ran",
+        "queue reason",
+    ),
     Event.FAILED: Kind.of(
         "any part: an entry, one exam of a batch, or the look at who reads events failed for a "
         "reason that nobody expected",

@@ -16,6 +16,7 @@ import structlog
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
 from kombu.entity import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
 from filestore.store import Store
@@ -65,6 +66,9 @@ settings = _or_exit(Settings.read)
 # JSON only.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
+# For every Redis that a URL names: a message is looked at before Celery has it.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
+
 app = Celery(
     "tasks", include=[f"tasks.{name}" for name in ("spans", "roster", "exam", "mail", "slow")]
 )
@@ -94,6 +98,7 @@ app.conf.update(
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],
+    worker_enable_remote_control=False,  # else whoever may PUBLISH can end a worker
     worker_prefetch_multiplier=1,
     worker_autoscaler="tasks.autoscale:Autoscaler",
     worker_hijack_root_logger=False,

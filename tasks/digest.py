@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from filestore.fact import Status
 from ops.chain import Head
+from ops.log import printable
 
 #: Exams that are named per status; the rest is a number.
 NAMED = 200
@@ -74,7 +75,7 @@ def make_digest(
         Group(
             word=WORDS[status],
             count=_grown(before.get(status, 0), now.get(status, 0)),
-            pks=tuple(pk for name, pk in named if name == status)[:NAMED],
+            pks=tuple(printable(pk) for name, pk in named if name == status)[:NAMED],
         )
         for status in Status
     )

@@ -19,6 +19,7 @@ from ops.audit.line import moment_ms
 from ops.audit.opening import opened
 from ops.audit.paths import Unreadable, find
 from ops.chain import Head
+from ops.log import printable
 from ops.settings import BadSettings, Settings
 
 PROVEN, VIOLATED, UNREADABLE = 0, 1, 2
@@ -82,7 +83,7 @@ def check(paths: tuple[str, ...], **options: Any) -> None:
     try:
         code = _check(paths or _default(options["against"]), **options)
     except BAD_INPUT as error:
-        click.echo(f"invigil audit: {error}", err=True)
+        click.echo(f"invigil audit: {printable(str(error))}", err=True)
         code = UNREADABLE
     sys.exit(code)
 
@@ -99,10 +100,10 @@ def anchor(paths: tuple[str, ...]) -> None:
         found = find(paths or _default())
         heads = _heads(found)
     except BAD_INPUT as error:
-        click.echo(f"invigil audit: {error}", err=True)
+        click.echo(f"invigil audit: {printable(str(error))}", err=True)
         sys.exit(UNREADABLE)
     for head in heads:
-        click.echo(str(head))
+        click.echo(printable(str(head)))
 
 
 @group.command()
@@ -118,7 +119,7 @@ def explain(asked: str, paths: tuple[str, ...]) -> None:
     try:
         lines = explaining.explain(asked, paths or _default())
     except BAD_INPUT as error:
-        click.echo(f"invigil audit: {error}", err=True)
+        click.echo(f"invigil audit: {printable(str(error))}", err=True)
         sys.exit(UNREADABLE)
     click.echo("\n".join(lines.told), err=not lines.is_known)
     sys.exit(PROVEN if lines.is_known else VIOLATED)

@@ -55,7 +55,7 @@ def make(audit: Audit, sizes: Mapping[str, int], *, compared: int | None) -> dic
 def for_people(report: Mapping[str, Any]) -> str:
     """Write the report as a text."""
     lines = [_headline(report), ""]
-    lines += [f"  {name:<12} {value}" for name, value in _facts(report).items()]
+    lines += [f"  {name:<12} {printable(value)}" for name, value in _facts(report).items()]
     for kind, shown in (("violations", SHOWN), ("notes", SHOWN_NOTES)):
         if report[kind]:
             lines += ["", f"{kind}:"]

@@ -15,7 +15,8 @@ import redis
 from support.server import program
 
 from ops import embedded, lockfile
-from ops.settings import MAX_SOCKET_PATH, Settings
+from ops.places import MAX_SOCKET_PATH
+from ops.settings import Settings
 
 #: A test names another server here, so that the product is tried on each it supports.
 SERVER = program()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ops.settings import MAX_SOCKET_PATH, BadSettings, Settings, variable
+from ops.places import MAX_SOCKET_PATH
+from ops.settings import BadSettings, Settings, variable
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
@@ -251,3 +252,41 @@ def test_redis_url_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, REDIS_URL="redis://h/0")
 
     assert ("redis://h/0", False) == (settings.redis, settings.is_embedded)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "a@b@c",
+            ":@a",
+            "a:b@c",
+            "(a)b@c",
+            "a\\@b",
+            "[a]@b",
+            "a.@b",
+            "@",
+            "a@.b",
+            "a b@c",
+            "a@b\n",
+        ),
+        *("=?utf-8?q?x=40evil.test=2C?=@b.c", "=?utf-8?b?YUBiLCBjQGQ=?=@b.c", "x" * 260 + "@b.c"),
+    ],
+)
+def test_mailbox_is_one(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What a mail program could read as a group, a comment, or a second address is refused."""
+    assert "name@host" in complaint(monkeypatch, "INVIGIL_MAIL_TO", text)
+
+
+@pytest.mark.parametrize(
+    "value", ["me:geheim@h", "redis://:a\ngeheim@h", "redis://h?password=a#geheim"]
+)
+def test_odd_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Nor is a password shown that stands where no URL has one."""
+    monkeypatch.setenv("REDIS_URL", value)
+    try:
+        said = str(Settings.read().shown())
+    except BadSettings as error:
+        said = str(error)
+
+    assert "geheim" not in said

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from filestore.document import Damaged, to_document
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
+from filestore.name import is_name
 from filestore.store import Locked, Store
+from ingest.commands import ExamStart
 
 PK = "math-7"
 #: Holds an exam's lock until it is killed.
@@ -435,3 +438,26 @@ def test_prepare_again_keeps_exams(store: Store) -> None:
 
     assert store.prepare() == 0
     assert store.load(PK) == STARTED
+
+
+@pytest.mark.parametrize("pk", ["../../escaped", "a/b", "..", "", "a\x00", "m\u0430th", "x" * 65])
+def test_no_file_of_another_name(store: Store, tmp_path: Path, pk: str) -> None:
+    """What no exam can be called is nobody's exam, and no file is made of it."""
+    before = set(tmp_path.rglob("*"))
+
+    with pytest.raises(ValueError, match="no exam can be called"):
+        store.save(replace(STARTED, pk=pk))
+
+    assert store.load(pk) is None
+    assert before == set(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("pk", ["a", "A.b_c-9", "x" * 64, "../x", "", "x" * 65, "-a", "a\n"])
+def test_names_are_those_of_the_doors(pk: str) -> None:
+    """The store takes the names that the doors let in, and no others."""
+    try:
+        ExamStart(pk=pk)
+    except ValidationError:
+        assert not is_name(pk)
+    else:
+        assert is_name(pk)

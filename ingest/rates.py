@@ -105,9 +105,9 @@ class Rates:
             return
         peer = peer_of(address) if address else None
         if wait_s := self._of_key.take(key.id):
-            self._refuse(self._of_key, wait_s, peer and peer.name, key)
+            self._refuse(self._of_key, _with(key), wait_s, peer=peer and peer.name, key=key.id)
         if peer and not peer.is_local and (wait_s := self._of_address.take(peer.name)):
-            self._refuse(self._of_address, wait_s, peer.name)
+            self._refuse(self._of_address, f"came from {peer.name}", wait_s, peer=peer.name)
 
     def deny(self, address: str | None) -> None:
         """
@@ -118,9 +118,9 @@ class Rates:
         """
         name = peer_of(address).name if address else EVERYONE
         if wait_s := self._of_denied.take(name):
-            self._refuse(self._of_denied, wait_s, name)
+            self._refuse(self._of_denied, f"from {name} were denied", wait_s, peer=name)
         if wait_s := self._of_all_denied.take(EVERYONE):
-            self._refuse(self._of_all_denied, wait_s, EVERYONE)
+            self._refuse(self._of_all_denied, "were denied", wait_s, peer=EVERYONE)
 
     async def hold(self, key: ApiKey, lines: int) -> None:
         """
@@ -137,10 +137,10 @@ class Rates:
             elif time.monotonic() + wait_s <= until:
                 await asyncio.sleep(wait_s)
             else:
-                self._refuse(self._of_lines, wait_s, None, key)
+                self._refuse(self._of_lines, _with(key), wait_s, peer=None, key=key.id)
 
     def _refuse(
-        self, rate: Rate, wait_s: float, peer: str | None, key: ApiKey | None = None
+        self, rate: Rate, said: str, wait_s: float, *, peer: str | None, key: str | None = None
     ) -> NoReturn:
         """
         Say no to something that is too much.
@@ -148,10 +148,10 @@ class Rates:
         Raises:
             Refusal: Always.
         """
-        source = Source(
-            setting=rate.setting, limit=rate.limit, peer=peer, key=key.id if key else None
-        )
-        self._floods.note(source)
-        whose = f"with the key {key.id}" if key else f"from {peer}"
-        said = f"more than {rate.limit} came {whose}; nothing was taken, send it again"
-        raise Refusal(problem(Name.TOO_MANY, said), retry_after_s=max(1, math.ceil(wait_s)))
+        self._floods.note(Source(setting=rate.setting, limit=rate.limit, peer=peer, key=key))
+        detail = f"more than {rate.limit} {said}; nothing was taken, send it again"
+        raise Refusal(problem(Name.TOO_MANY, detail), retry_after_s=max(1, math.ceil(wait_s)))
+
+
+def _with(key: ApiKey) -> str:
+    return f"came with the key {key.id}"

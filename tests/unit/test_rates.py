@@ -105,6 +105,7 @@ def test_guessing_locks_nobody_out() -> None:
     assert [True, True, True, False, False] == denied
     assert [True, True, False] == asked(limits, key, NAT, times=3)
     assert refusal(limits.deny, OTHER) is None
+    assert f"more than 3/hour from {NAT} were denied" in str(refusal(limits.deny, NAT))
 
 
 def test_guessing_from_many_addresses() -> None:

@@ -53,11 +53,12 @@ def url(server: asyncio.Server, settings: Settings) -> str:
     return f"{settings.scheme}://{shown}:{port}"
 
 
-def why_not(settings: Settings, error: OSError) -> str:
+def why_not(settings: Settings, error: OSError | UnicodeError) -> str:
     """Name the setting to change."""
-    if error.errno == errno.EADDRINUSE:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
         return f"{variable('port')}: port {settings.port} of {settings.host} is in use"
-    if error.errno == errno.EACCES:
+    if number == errno.EACCES:
         return f"{variable('port')}: port {settings.port} is not allowed: {error}"
     return f"{variable('host')}: cannot listen on {settings.host!r}: {error}"
 

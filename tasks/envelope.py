@@ -135,23 +135,24 @@ def opened(message: object, *, tag: str, queue: str) -> dict[str, Any]:
         raise Foreign(f"body: not a call of {read.headers.task}: {said}") from None
     except ValueError:
         raise Foreign("body: not in base64") from None
+    own = read.headers.model_dump(exclude_none=True)
     return {
         "body": read.body,
         "content-type": read.content_type,
         "content-encoding": read.content_encoding,
-        "headers": {
-            **read.headers.model_dump(exclude_none=True),
-            **_SAME,
-            "root_id": read.headers.id,
-        },
-        "properties": {
-            "correlation_id": read.headers.id,
-            "delivery_tag": tag,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": 0,
-            "body_encoding": read.properties.body_encoding,
-        },
+        "headers": {**own, **_SAME, "root_id": read.headers.id},
+        "properties": _properties(read.headers.id, tag=tag, queue=queue),
+    }
+
+
+def _properties(task_id: str, *, tag: str, queue: str) -> dict[str, Any]:
+    return {
+        "correlation_id": task_id,
+        "delivery_tag": tag,
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": queue},
+        "priority": 0,
+        "body_encoding": "base64",
     }
 
 

@@ -123,12 +123,16 @@ class Admission:
     async def _watch(self) -> None:
         while True:
             await self._keyring.look()
-            for request, leave in tuple(self._staying.values()):
-                await self._look(request, leave)
+            await self._look_after_all()
             self._rates.tell_ended()
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _look(self, request: web.Request, leave: Callable[[], object]) -> None:
+    async def _look_after_all(self) -> None:
+        """Look after who stays; a function of its own, which keeps hold of nobody afterwards."""
+        for request, leave in tuple(self._staying.values()):
+            await self._look_after(request, leave)
+
+    async def _look_after(self, request: web.Request, leave: Callable[[], object]) -> None:
         try:
             await self.check(request)
         except Refusal:

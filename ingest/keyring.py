@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import contextvars
 import fcntl
 import os
 import stat
@@ -54,7 +53,8 @@ class Keyring:
         self._seen: tuple[int, ...] | None = None
         self._error: str | None = None
         self._looked = self._began = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Future[None] | None = None
+        self._is_looking = False
 
     async def keys(self) -> Keys:
         """
@@ -72,26 +72,31 @@ class Keyring:
         return self._keys
 
     async def look(self) -> None:
-        """Look at the file, in a thread, since a disk can hang; many who ask share one look."""
-        if self._looking is None or self._looking.done():
-            self._began = time.monotonic()
-            # Not in the context of whoever asks: what it says is about no request.
-            self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
-        looking, left_s = self._looking, self._began + PATIENCE_S - time.monotonic()
-        await asyncio.wait({looking}, timeout=max(0.0, left_s))
-        if not looking.done():  # this one: meanwhile somebody may have begun the next
+        """
+        Look at the file, in a thread, since a disk can hang; many who ask share one look.
+
+        What was seen is noted in the thread: a loop that has much to do, and hears of it late, must
+        not take the look for one that hangs.
+        """
+        if self._looking is None or not self._is_looking:
+            self._is_looking, self._began = True, time.monotonic()
+            self._looking = asyncio.get_running_loop().run_in_executor(None, self._look)
+        began, left_s = self._began, self._began + PATIENCE_S - time.monotonic()
+        await asyncio.wait({self._looking}, timeout=max(0.0, left_s))
+        if self._looked < began:
             self._note(f"{self._path} has not been looked at for {PATIENCE_S:.0f} s: it hangs")
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         began = self._began
         try:
-            self._keys, self._seen = await asyncio.to_thread(self._refreshed)
+            self._keys, self._seen = self._refreshed()
             self._note(None)
         except KeysAway as error:
             self._note(str(error))
         except Exception as error:  # a bug of ours opens nothing, either
             self._note(f"{self._path}: {type(error).__name__}: {error}")
         self._looked = began
+        self._is_looking = False
 
     def _refreshed(self) -> tuple[Keys, tuple[int, ...] | None]:
         found = _look(self._path)

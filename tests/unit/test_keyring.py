@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from support.waiting import wait_until
 
 from ingest import keyring
 from ingest.access import Keys, Scope, new_key
@@ -187,6 +189,22 @@ async def test_many_ask_at_once(path: Path) -> None:
         return {key for _ in range(50) for key in await ring.keys()}
 
     assert [{known}] * 20 == await asyncio.gather(*(ask() for _ in range(20)))
+
+
+async def test_a_busy_loop(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that hears of a look too late does not take it for one that hangs: it was said so."""
+    known = add(path)
+    ring = Keyring(path)
+    monkeypatch.setattr(keyring, "PATIENCE_S", 0.05)
+    asking = [asyncio.create_task(ring.keys()) for _ in range(3)]
+    await asyncio.sleep(0)  # they have begun
+    with capture_logs() as lines:
+        wait_until(lambda: not ring._is_looking, saying="the thread has looked")
+        until = time.monotonic() + keyring.PATIENCE_S
+        wait_until(lambda: time.monotonic() > until, saying="nobody is patient any more")
+
+        assert [[known]] * 3 == [list(one) for one in await asyncio.gather(*asking)]
+    assert [] == lines
 
 
 async def known_to(ring: Keyring) -> list[str]:

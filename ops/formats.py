@@ -1,7 +1,7 @@
 """Formats: how the texts of settings must look, and how they are shown. Pure."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 
 def redis_url(value: str | None) -> str | None:
@@ -38,6 +38,14 @@ def url(value: str, *, schemes: tuple[str, ...]) -> str:
     if parts.scheme not in schemes or not is_complete:
         raise ValueError(f"a URL that begins with one of {allowed}")
     return value
+
+
+def without_login(redis_url: str) -> str:
+    """Take user and password out of a URL of a Redis, wherever redis-py looks for them."""
+    parts = urlsplit(redis_url)
+    query = [(n, v) for n, v in parse_qsl(parts.query) if n not in ("username", "password")]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query=urlencode(query)))
 
 
 def mailbox(value: str) -> str:

@@ -39,6 +39,8 @@ RING_AGAIN_S = 60
 #: A key that is never there: what is asked about it is asked without effect.
 NOWHERE = "invigil:nowhere"
 
+#: Before each of Celery's keys, so that a server can be shared with other Celery applications.
+CELERY = "invigil:celery:"
 #: Celery queues.
 QUEUE_EXAM = "exam"
 QUEUE_MAIL = "mail"

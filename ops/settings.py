@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("redis_url", "REDIS_URL"),
         description="Server to use; unset: the embedded one under the data folder",
     )
+    redis_users: Path | None = Field(
+        None, description="File with each part's login to Redis, as `invigil acl create` writes it"
+    )
     host: str = Field("127.0.0.1", description="Address the gateway listens on", min_length=1)
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: any free one")
     key: SecretStr | None = Field(
@@ -101,6 +104,11 @@ class Settings(BaseSettings):
             raise ValueError("the name of a folder; unset for ./var")
         return value
 
+    @field_validator("redis_users", mode="before")
+    @classmethod
+    def _named_file(cls, value: object) -> object:
+        return value or None  # empty is as good as none
+
     @field_validator("redis_url")
     @classmethod
     def _of_a_redis(cls, value: str | None) -> str | None:
@@ -133,7 +141,12 @@ class Settings(BaseSettings):
             settings = cls(**overrides)
         except ValidationError as error:
             raise BadSettings(_one_line(error)) from None
-        return settings.model_copy(update={"data": settings.data.expanduser().absolute()})
+        folders = {
+            name: value.expanduser().absolute()
+            for name in ("data", "redis_users")
+            if (value := getattr(settings, name)) is not None
+        }
+        return settings.model_copy(update=folders)
 
     @property
     def is_local(self) -> bool:
@@ -183,8 +196,15 @@ class Settings(BaseSettings):
 
     @property
     def redis(self) -> str:
-        """URL for redis-py: ``REDIS_URL``, or the embedded server's socket."""
-        return self.redis_url or f"unix://{self.redis_socket}"
+        """URL for redis-py: ``REDIS_URL``, or the embedded server's socket. Logins replace its own."""
+        if self.redis_url is None:
+            return f"unix://{self.redis_socket}"
+        return formats.without_login(self.redis_url) if self.redis_users else self.redis_url
+
+    @property
+    def redis_logins(self) -> Path | None:
+        """File of the parts' logins; None when each logs in as ``REDIS_URL`` says."""
+        return self.redis_users or (self.redis_folder / "users.json" if self.is_embedded else None)
 
     def shown(self) -> dict[str, str]:
         """Every setting by its variable's name, with passwords masked."""

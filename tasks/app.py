@@ -19,10 +19,11 @@ from kombu.entity import Exchange, Queue
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, notify, outage, telemetry
+from ops import keys, logins, notify, outage, telemetry
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
+from ops.roles import Role
 from ops.settings import BadSettings, Settings
 from tasks.broker import broker_url
 from tasks.slots import EverySlot
@@ -30,8 +31,6 @@ from tasks.slots import EverySlot
 EXAM_TASK = "tasks.exam"
 MAIL_TASK = "tasks.mail"
 ECHO_TASK = "tasks.slow.echo"
-#: Before each Celery key, so that a server can be shared with other Celery applications.
-KEY_PREFIX = "invigil:celery:"
 #: Seconds until Celery itself delivers again what a killed worker had taken. Nothing waits for
 #: it: the dispatcher rings again within seconds. It only has to be longer than a short task.
 VISIBILITY_TIMEOUT_S = 600
@@ -68,12 +67,12 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("tasks", include=["tasks.spans", "tasks.exam", "tasks.mail", "tasks.slow"])
 app.conf.update(
-    broker_url=broker_url(settings.redis),
+    broker_url=broker_url(settings.redis, has_logins=settings.redis_logins is not None),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_channel_error_retry=True,  # what a full or read-only Redis answers; else it would end
     broker_transport_options={
-        "global_keyprefix": KEY_PREFIX,
+        "global_keyprefix": keys.CELERY,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "max_connections": MOST_CONNECTIONS,
     },
@@ -81,6 +80,7 @@ app.conf.update(
         Queue(name, Exchange(name), routing_key=name)
         for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
     ],
+    worker_enable_remote_control=False,  # who may publish could end a worker
     task_create_missing_queues=False,
     task_default_queue=keys.QUEUE_EXAM,
     task_routes={
@@ -113,7 +113,7 @@ app.conf.update(
 @cache
 def redis_client() -> Redis:
     """Client of this process; redis-py makes new connections after a fork."""
-    return connect(settings.redis)
+    return connect(settings.redis, login=logins.of(settings, Role.WORKER))
 
 
 @cache
@@ -173,7 +173,7 @@ def _wait_for_redis() -> None:
     """Wait until Redis answers: Celery would look again two seconds later, then four, then six."""
     while True:
         try:
-            with connect(settings.redis) as client:
+            with connect(settings.redis, login=logins.of(settings, Role.WORKER)) as client:
                 client.ping()
         except redis.exceptions.RedisError as error:
             time.sleep(min(outage.REDIS.went_on(error), LOOK_S))

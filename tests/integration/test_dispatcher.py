@@ -24,20 +24,19 @@ from ops import keys, trace
 from ops.connect import connect
 from ops.settings import Settings
 from tasks import inbox
-from tasks.app import KEY_PREFIX
 from tasks.broker import broker_url
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-EXAM_QUEUE = KEY_PREFIX + keys.QUEUE_EXAM
-SLOW_QUEUE = KEY_PREFIX + keys.QUEUE_SLOW
+EXAM_QUEUE = keys.CELERY + keys.QUEUE_EXAM
+SLOW_QUEUE = keys.CELERY + keys.QUEUE_SLOW
 
 
 @pytest.fixture
 def app(server: Settings) -> Iterator[Celery]:
     """A Celery application on the private server, as far as sending needs one."""
     with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        app.conf.broker_transport_options = {"global_keyprefix": keys.CELERY}
         yield app
 
 

@@ -14,7 +14,6 @@ from ops import keys
 from ops.settings import Settings
 from support.client import Client
 from tasks import dead
-from tasks.app import KEY_PREFIX
 from tasks.exam import Desk, answer
 
 #: Milliseconds that a turn may take on a busy machine until it has read, which renews the lease.
@@ -43,7 +42,7 @@ class Desks:
 
     def dispatch(self) -> None:
         """Read what is new, and place it. Bells that wait are taken first, as by a worker."""
-        self.client.delete(KEY_PREFIX + keys.QUEUE_EXAM)
+        self.client.delete(keys.CELERY + keys.QUEUE_EXAM)
         self.client.set(keys.LEASE, "mine", px=LEASE_MS)  # even one about to run out is renewed
         self.dispatcher._fire_at = 0.0  # looks at deadlines, however soon after the last turn
         self.dispatcher.turn()

@@ -1,0 +1,145 @@
+"""
+Probe: ask a server what a role may do there, without doing any of it.
+
+Each command is sent inside a transaction, where Redis refuses what the user may not and queues what
+he may, and the connection is closed before anything is executed. That needs no right to see the
+rules themselves.
+
+Source: https://redis.io/docs/latest/develop/using-commands/transactions/#errors-inside-a-transaction
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import redis.exceptions
+from redis.connection import Connection
+
+from ops import logins
+from ops.connect import connect
+from ops.roles import ROLES, Right, Role
+from ops.settings import Settings
+
+#: What follows each command's name; ``K`` stands for a key. Only the number of words has to be right.
+WORDS = {
+    "brpop": "K 1",
+    "client|list": "",
+    "client|setname": "x",
+    "del": "K",
+    "eval": "0 1 K",
+    "evalsha": "0 1 K",
+    "exists": "K",
+    "expire": "K 1",
+    "get": "K",
+    "getdel": "K",
+    "hdel": "K x",
+    "hget": "K x",
+    "hgetall": "K",
+    "hincrby": "K x 1",
+    "hkeys": "K",
+    "hlen": "K",
+    "hmget": "K x",
+    "hset": "K x x",
+    "hsetnx": "K x x",
+    "info": "",
+    "llen": "K",
+    "lpush": "K x",
+    "pexpire": "K 1",
+    "ping": "",
+    "rpush": "K x",
+    "sadd": "K x",
+    "script|load": "0",
+    "select": "0",
+    "set": "K x",
+    "smembers": "K",
+    "time": "",
+    "unwatch": "",
+    "xack": "K x 0",
+    "xadd": "K * x x",
+    "xclaim": "K x x 0 0",
+    "xdel": "K 0",
+    "xgroup|create": "K x 0",
+    "xinfo|groups": "K",
+    "xinfo|stream": "K",
+    "xlen": "K",
+    "xpending": "K x",
+    "xrange": "K - +",
+    "xread": "STREAMS K 0",
+    "xreadgroup": "GROUP x x STREAMS K 0",
+    "xrevrange": "K + -",
+    "xtrim": "K MINID 0",
+    "zadd": "K 0 x",
+    "zcard": "K",
+    "zmscore": "K x",
+    "zrange": "K 0 0",
+    "zrem": "K x",
+    "zrevrangebyscore": "K 0 0",
+    "zscore": "K x",
+}
+#: Takes a transaction's place, or its end: neither is queued.
+OUTSIDE = frozenset({"multi", "exec", "watch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command with a key of those that it is asked about; empty where it names none."""
+
+    command: str
+    key: str
+
+    def __str__(self) -> str:
+        """Say it as Redis' own documentation does."""
+        return f"{self.command.upper().replace('|', ' ')} {self.key}".rstrip()
+
+    def words(self) -> list[str]:
+        """Write it as it is sent."""
+        following = WORDS[self.command].split()
+        return [*self.command.split("|"), *(self.key if w == "K" else w for w in following)]
+
+
+def needs(role: Role) -> list[Call]:
+    """List all that a role may, and therefore has to be able to, do."""
+    return [call for right in ROLES[role] for call in _calls(right)]
+
+
+def refused(settings: Settings, role: Role) -> list[Call]:
+    """
+    Log in as a role, and list what it is refused of all that it needs.
+
+    Raises:
+        redis.exceptions.RedisError: The server does not answer, or does not let it in.
+    """
+    with connect(settings.redis, login=logins.of(settings, role)) as client:
+        return asked(client.connection_pool.get_connection(), needs(role))
+
+
+def asked(connection: "Connection", calls: list[Call]) -> list[Call]:
+    """
+    Ask about calls, and list those that are refused; the connection is closed.
+
+    Raises:
+        redis.exceptions.RedisError: It goes away; or transactions themselves are refused.
+    """
+    try:
+        connection.send_command("MULTI")
+        if connection.read_response() != b"OK":
+            raise redis.exceptions.ResponseError("MULTI is not understood")
+        commands = [call.words() for call in calls]
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [call for call in calls if not _is_queued(connection)]
+    finally:
+        connection.disconnect()
+
+
+def _is_queued(connection: "Connection") -> bool:
+    try:
+        connection.read_response()
+    except redis.exceptions.NoPermissionError:
+        return False
+    return True
+
+
+def _calls(right: Right) -> Iterator[Call]:
+    commands = [one for one in right.commands.split() if one not in OUTSIDE]
+    for command in commands:
+        for key in right.keys or ("",):
+            yield Call(command, key.replace("*", "x"))

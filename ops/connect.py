@@ -46,9 +46,7 @@ def connect(
     return redis.Redis.from_pool(pool)
 
 
-def connect_async(
-    url: str, *, login: CredentialProvider | None = None
-) -> "redis.asyncio.Redis":
+def connect_async(url: str, *, login: CredentialProvider | None = None) -> "redis.asyncio.Redis":
     """
     Make a client for an event loop, that tries again.
 
@@ -68,8 +66,9 @@ def connect_async(
     return redis.asyncio.Redis.from_pool(pool)
 
 
-#: What a caller catches to say "Redis is away": no connection or login, no answer, or an answer that
-#: a restarting, full, read-only or closed server gives. Errors of ours (wrong type) are not here.
+#: What a caller catches to say "Redis is away": no connection, no login, no answer, or an answer
+#: that a restarting, full, read-only or closed server gives. Errors of ours (wrong type, NOSCRIPT)
+#: are not here.
 UNAVAILABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
@@ -80,7 +79,7 @@ UNAVAILABLE = (
 )
 
 
-#: How the answers begin for which redis-py has no class: a full disk, too few replicas, and a script
+#: How the answers begin for which redis-py has no class: a full disk, too few replicas, a script
 #: that calls what its caller may not (Redis 7.2 and Valkey, then Redis 7.0).
 AWAY_WORDS = (
     *("MISCONF", "NOREPLICAS"),

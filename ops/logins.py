@@ -23,7 +23,7 @@ from ops.settings import Settings
 MODE = 0o600
 
 
-class NoLogins(redis.exceptions.AuthenticationError):  # noqa: N818 - says what there is
+class NoLogins(redis.exceptions.AuthenticationError):
     """The file of logins cannot be used; the message names it. For who connects, Redis is away."""
 
 

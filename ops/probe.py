@@ -19,7 +19,8 @@ from ops.connect import connect
 from ops.roles import ROLES, Right, Role
 from ops.settings import Settings
 
-#: What follows each command's name; ``K`` stands for a key. Only the number of words has to be right.
+#: What follows each command's name; ``K`` stands for a key. The number of words has to be right, and
+#: the place of the key.
 WORDS = {
     "brpop": "K 1",
     "client|list": "",

@@ -104,7 +104,8 @@ def environment(settings: Settings) -> dict[str, str]:
     Return the environment of every part: ours, with each setting as it holds here.
 
     ``REDIS_URL`` stays unset for the embedded server: each part finds the socket by the data
-    folder. Where there is a file of logins, the URL goes without one. Packages that are not installed but lie in a checkout are found from everywhere.
+    folder. Where a file has the logins, the URL goes without one. Packages that are not installed
+    but lie in a checkout are found from everywhere.
     """
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     own = {name: value for name, value in values.items() if name != "key"}  # of who calls us

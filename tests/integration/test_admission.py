@@ -21,6 +21,7 @@ from redis import Redis
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from support.gateway import Http, problem, process
+from support.users import as_gateway
 from support.waiting import wait_until
 
 from filestore.store import Store
@@ -45,7 +46,7 @@ BODIES: dict[str, Any] = {
 async def serving(data: Path, redis_url: str, **settings: Any) -> AsyncIterator[Http]:
     """Serve a gateway of a data folder."""
     settings = {"data": data, "redis_url": redis_url, **settings}
-    async with connect_async(redis_url) as client:
+    async with as_gateway(redis_url) as client:
         app = make_app(Settings(**settings), client, Store(data / "exams"))
         async with TestClient(TestServer(app)) as http:
             yield http

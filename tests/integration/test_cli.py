@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.breakable import Breakable
 from support.stack import environment
+from support.users import admin
 
 from ops import preflight
-from ops.connect import connect
 from ops.settings import Settings
 
 PARTS = ["up", "gateway", "dispatcher", "worker", "beat", "send", "config"]
@@ -160,7 +160,7 @@ def test_up_strict_on_a_lax_redis(
 ) -> None:
     """Strict durability on a server that does not keep it, or does not say, is refused."""
     url = breakable.url
-    with connect(url) as client:
+    with admin(url) as client:
         for name, value in (change or {}).items():
             client.config_set(name, value)
         if change is None:
@@ -176,7 +176,7 @@ def test_up_strict_on_a_lax_redis(
 
 def test_strict_redis_is_taken(breakable: Breakable) -> None:
     """A server that syncs each command is what strict asks for."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         client.config_set("appendfsync", "always")
 
     preflight.complete(Settings(redis_url=breakable.url, port=0, durability="strict"))

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from redis import Redis
 from support.breakable import Breakable
 from support.gateway import Process, on_stream, process
+from support.users import admin
 from support.waiting import wait_until
 
 from ingest.lines import MAX_LINE_BYTES
 from ops import keys, send_file
-from ops.connect import connect
 from ops.send_cli import command
 
 LINES = [f'{{"type":"exam.start","data":{{"pk":"exam-{number}"}}}}\n' for number in range(1, 5)]
@@ -24,7 +24,7 @@ LINES = [f'{{"type":"exam.start","data":{{"pk":"exam-{number}"}}}}\n' for number
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import redis
 
 from ops.settings import Settings
+from support import users
 from support.log_lines import faults
 from support.waiting import wait_until
 
@@ -50,8 +51,8 @@ class Stack:
     _parsed_of: tuple[Path, int] = (Path(), 0)
 
     def redis(self) -> redis.Redis:
-        """Connect to the stack's Redis."""
-        return redis.Redis.from_url(self.settings.redis)
+        """Connect to the stack's Redis, as who may look at all of it."""
+        return users.admin(self.settings.redis)
 
     def lines(self, event: str = "", **keys: object) -> list[dict[str, Any]]:
         """Read the lines on standard output so far, by name and values."""
@@ -151,7 +152,7 @@ def running(
         variables: Of the environment, besides *settings*.
     """
     if redis_url:
-        with redis.Redis.from_url(redis_url) as client:
+        with users.admin(redis_url) as client:
             client.flushall()
     stack = start(folder, redis_url=redis_url, variables=variables, **settings)
     try:
@@ -171,6 +172,9 @@ def start(
     **settings: object,
 ) -> Stack:
     """Start `invigil up` without waiting for it."""
+    read = Settings(data=folder / "var", redis_url=redis_url)
+    if not redis_url:
+        users.add_admin(read)
     env = environment(folder / "var", redis_url=redis_url, **settings) | dict(variables or {})
     output = folder / f"out-{len(list(folder.glob('out-*')))}.jsonl"
     with output.open("wb") as file:
@@ -182,7 +186,6 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    read = Settings(data=folder / "var", redis_url=redis_url)
     return Stack(settings=read, env=env, process=process, output=output)
 
 
@@ -201,8 +204,11 @@ def environment(data: Path, *, redis_url: str | None, **settings: object) -> dic
     """Make the environment of a stack: nothing of the caller's settings leaks into it."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(CALLERS)}
     given = {f"INVIGIL_{name.upper()}": str(value) for name, value in settings.items()}
-    redis_given = {"REDIS_URL": redis_url} if redis_url else {}
-    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **redis_given}
+    if redis_url:
+        given["REDIS_URL"] = redis_url
+    if logins := users.known(redis_url):
+        given["INVIGIL_REDIS_USERS"] = str(logins)
+    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given}
 
 
 def _ask(request: urllib.request.Request) -> Answer:

@@ -1,40 +1,43 @@
 """
 Users: as whom tests log in to Redis.
 
-The product's code runs as the roles that `ops.roles` gives it, on every server of the tests. A test
-looks and breaks as the administrator, whom the product does not know.
+The product's code runs as the roles of `ops.roles` on every server of the tests. A test looks, and
+breaks things, as the administrator, whom the product does not know.
 """
 
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops import acl, acl_files, logins
-from ops.connect import connect
-from ops.logins import Login
-from ops.roles import Role
-from ops.settings import Settings
+import redis.asyncio
 from redis import Redis
 
+from ops import acl, acl_files, logins
+from ops.connect import connect, connect_async
+from ops.roles import Role
+from ops.settings import Settings
+from support.client import Client
+
 ADMIN = "admin"
-#: A user of somebody else's: it stays in the file of the embedded server.
+#: A user of somebody else's: such a one stays in the file of the embedded server.
 ADMIN_LINE = f"user {ADMIN} on nopass ~* &* +@all"
 
 
 def add_admin(settings: Settings) -> None:
-    """Let the administrator into an embedded server that is not started yet."""
+    """Let the administrator into an embedded server, from its next start on."""
     path = settings.redis_folder / "users.acl"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         path.write_text(f"{ADMIN_LINE}\n")
 
 
-def admin(settings: Settings) -> Redis:
+def admin(redis_url: str) -> Redis:
     """Connect as the administrator."""
-    return Redis.from_url(settings.redis, username=ADMIN, password="any")
+    return Redis.from_url(redis_url, username=ADMIN, password="any")
 
 
 def write(folder: Path) -> Path:
-    """Write the rules of a server that is not embedded, where `known` finds the logins."""
+    """Write users and logins for a server of an operator's own; return what the server reads."""
     made = acl_files.new_logins()
     lines = [*acl.render(made.passwords, default=acl.NO_DEFAULT), ADMIN_LINE]
     acl_files.write(folder / "users.acl", "\n".join(lines) + "\n")
@@ -42,22 +45,38 @@ def write(folder: Path) -> Path:
     return folder / "users.acl"
 
 
-def known(redis_url: str) -> Path | None:
+def known(redis_url: str | None) -> Path | None:
     """Find the logins for a server: they lie beside its socket."""
-    path = Path(urlsplit(redis_url).path).with_name("users.json")
-    return path if redis_url.startswith("unix:") and path.exists() else None
+    path = Path(urlsplit(redis_url or "").path).with_name("users.json") if redis_url else None
+    return path if path and path.exists() else None
 
 
-def at(redis_url: str) -> Settings:
-    """Settings of a part that uses this server."""
-    return Settings(redis_url=redis_url, redis_users=known(redis_url))
+def of(redis_url: str, **settings: object) -> Settings:
+    """Make settings of a part that uses this server."""
+    return Settings(**{"redis_url": redis_url, "redis_users": known(redis_url), **settings})
 
 
-def connected(settings: Settings, role: Role, *, name: str | None = None) -> Redis:
-    """Connect as a role."""
-    return connect(settings.redis, login=logins.of(settings, role), name=name)
+def as_gateway(redis_url: str) -> "redis.asyncio.Redis":
+    """Be a gateway, in an event loop."""
+    return connect_async(redis_url, login=logins.of(of(redis_url), Role.GATEWAY))
 
 
-def login(settings: Settings, role: Role) -> Login | None:
-    """Log in as a role; for clients that are made otherwise."""
-    return logins.of(settings, role)
+def as_role(client: Client, role: Role) -> Client:
+    """Connect as a role to the server that the administrator looks at."""
+    return _connected(client.connection_pool.connection_kwargs["path"], role)
+
+
+def as_dispatcher(client: Client) -> Client:
+    """Be a dispatcher."""
+    return as_role(client, Role.DISPATCHER)
+
+
+def as_worker(client: Client) -> Client:
+    """Be a worker."""
+    return as_role(client, Role.WORKER)
+
+
+@cache
+def _connected(path: str, role: Role) -> Redis:
+    url = f"unix://{path}"
+    return connect(url, login=logins.of(of(url), role))

@@ -1,7 +1,7 @@
 """Formats: how the texts of settings must look, and how they are shown. Pure."""
 
 import re
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 
 def redis_url(value: str | None) -> str | None:
@@ -45,7 +45,8 @@ def without_login(redis_url: str) -> str:
     parts = urlsplit(redis_url)
     query = [(n, v) for n, v in parse_qsl(parts.query) if n not in ("username", "password")]
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query=urlencode(query)))
+    rest = f"?{urlencode(query)}" if query else ""
+    return f"{parts.scheme}://{host}{parts.path}{rest}"
 
 
 def mailbox(value: str) -> str:

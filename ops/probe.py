@@ -19,8 +19,8 @@ from ops.connect import connect
 from ops.roles import ROLES, Right, Role
 from ops.settings import Settings
 
-#: What follows each command's name; ``K`` stands for a key. The number of words has to be right, and
-#: the place of the key.
+#: What follows each command's name; ``K`` stands for a key. The number of words has to be right,
+#: and the key's place.
 WORDS = {
     "brpop": "K 1",
     "client|list": "",

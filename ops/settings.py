@@ -196,7 +196,7 @@ class Settings(BaseSettings):
 
     @property
     def redis(self) -> str:
-        """URL for redis-py: ``REDIS_URL``, without its login where a file has them, or the socket."""
+        """URL for redis-py: ``REDIS_URL``, without its login if a file has them, or the socket."""
         if self.redis_url is None:
             return f"unix://{self.redis_socket}"
         return formats.without_login(self.redis_url) if self.redis_users else self.redis_url

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.client import Client
-from support.users import as_worker, known
+from support.users import as_worker, variables
 
 from dispatcher.stream import IDLE_MS
 from ops import keys
@@ -54,13 +54,7 @@ def pending(client: Client) -> int:
 
 def run(server: Settings, entry: str, *, text: str = "hi", breaking: str = "") -> tuple[int, str]:
     """Run the task in a process of its own; return its exit status and what it printed."""
-    env = {
-        **os.environ,
-        "REDIS_URL": server.redis,
-        "INVIGIL_REDIS_USERS": str(known(server.redis)),
-        "ENTRY": entry,
-        "TEXT": text,
-    }
+    env = {**os.environ, **variables(server.redis), "ENTRY": entry, "TEXT": text}
     done = subprocess.run(
         [sys.executable, "-c", RUN % breaking], env=env, capture_output=True, text=True, check=False
     )

@@ -10,7 +10,7 @@ from redis import Redis
 from support.breakable import Breakable
 from support.cutting_proxy import cutting
 from support.gateway import on_stream, post, process
-from support.users import admin
+from support.users import admin, known
 
 KEY = {"Idempotency-Key": "the-same"}
 
@@ -51,10 +51,10 @@ async def test_two_gateways_one_killed(breakable: Breakable, tmp_path: Path) -> 
 
 async def test_lost_answer(breakable: Breakable, tmp_path: Path) -> None:
     """What is sent again because Redis' answer was lost is not there twice."""
-    socket = breakable.folder / "redis.sock"
+    socket, logins = breakable.folder / "redis.sock", str(known(breakable.url))
     with (
         cutting(socket, marks=(b"EVAL", b"invigil:once:"), every=2) as proxy,
-        process(tmp_path / "a", proxy.url) as gateway,
+        process(tmp_path / "a", proxy.url, INVIGIL_REDIS_USERS=logins) as gateway,
         admin(breakable.url) as client,
     ):
         url = f"{gateway.url()}/echo"

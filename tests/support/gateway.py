@@ -60,12 +60,10 @@ class Process:
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
         self._log = folder / "logs" / f"{env.get('INVIGIL_PART', 'gateway')}.jsonl"
-        known = {"INVIGIL_DATA": str(folder), "REDIS_URL": redis_url, "INVIGIL_PORT": "0"}
-        if path := users.known(redis_url):
-            known["INVIGIL_REDIS_USERS"] = str(path)
+        given = {"INVIGIL_DATA": str(folder), "INVIGIL_PORT": "0", **users.variables(redis_url)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN],
-            env={**os.environ, **known, **env},
+            env={**os.environ, **given, **env},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -204,11 +204,8 @@ def environment(data: Path, *, redis_url: str | None, **settings: object) -> dic
     """Make the environment of a stack: nothing of the caller's settings leaks into it."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(CALLERS)}
     given = {f"INVIGIL_{name.upper()}": str(value) for name, value in settings.items()}
-    if redis_url:
-        given["REDIS_URL"] = redis_url
-    if logins := users.known(redis_url):
-        given["INVIGIL_REDIS_USERS"] = str(logins)
-    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given}
+    named = users.variables(redis_url)
+    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **named}
 
 
 def _ask(request: urllib.request.Request) -> Answer:

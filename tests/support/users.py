@@ -47,8 +47,15 @@ def write(folder: Path) -> Path:
 
 def known(redis_url: str | None) -> Path | None:
     """Find the logins for a server: they lie beside its socket."""
-    path = Path(urlsplit(redis_url or "").path).with_name("users.json") if redis_url else None
+    path = Path(urlsplit(redis_url).path).parent / "users.json" if redis_url else None
     return path if path and path.exists() else None
+
+
+def variables(redis_url: str | None) -> dict[str, str]:
+    """Name a server, and its logins, to a process."""
+    path = known(redis_url)
+    users = {"INVIGIL_REDIS_USERS": str(path)} if path else {}
+    return {**users, "REDIS_URL": redis_url} if redis_url else users
 
 
 def of(redis_url: str, **settings: object) -> Settings:

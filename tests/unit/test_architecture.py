@@ -16,17 +16,8 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 CELLAR = {
     f"ops.{name}"
     for name in (
-        *(
-            "settings",
-            "formats",
-            "keys",
-            "roles",
-            "logins",
-            "events",
-            "glossary",
-            "vocabulary",
-            "grammar",
-        ),
+        *("settings", "formats", "keys", "roles", "logins"),
+        *("events", "glossary", "vocabulary", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
         *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder"),
     )

@@ -80,7 +80,8 @@ app.conf.update(
         Queue(name, Exchange(name), routing_key=name)
         for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
     ],
-    worker_enable_remote_control=False,  # who may publish could end a worker
+    worker_consumer="tasks.consumer:Consumer",
+    worker_enable_remote_control=False,  # as in tasks.consumer
     task_create_missing_queues=False,
     task_default_queue=keys.QUEUE_EXAM,
     task_routes={

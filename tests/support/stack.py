@@ -158,6 +158,7 @@ def running(
     try:
         wait_until_ready(stack)
         yield stack
+        assert [] == users.refusals(stack.settings.redis)
     finally:
         stack.end()
     wrong = faults(stack.settings.logs)

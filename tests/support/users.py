@@ -7,20 +7,25 @@ breaks things, as the administrator, whom the product does not know.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis.asyncio
+import redis.exceptions
 from redis import Redis
 
 from ops import acl, acl_files, logins
 from ops.connect import connect, connect_async
-from ops.roles import Role
+from ops.roles import USERS, Role
 from ops.settings import Settings
 from support.client import Client
 
 ADMIN = "admin"
 #: A user of somebody else's: such a one stays in the file of the embedded server.
 ADMIN_LINE = f"user {ADMIN} on nopass ~* &* +@all"
+
+#: What kombu's clients ask for, and do without; Redis 7.0 does not know it.
+NOT_NEEDED = "client|setinfo"
 
 
 def add_admin(settings: Settings) -> None:
@@ -43,6 +48,20 @@ def write(folder: Path) -> Path:
     acl_files.write(folder / "users.acl", "\n".join(lines) + "\n")
     acl_files.write(folder / "users.json", logins.dump(made))
     return folder / "users.acl"
+
+
+def refusals(redis_url: str) -> list[str]:
+    """List what a server that is there has refused our users: nothing that they need."""
+    try:
+        with admin(redis_url) as client:
+            log: Any = client.acl_log()
+    except redis.exceptions.RedisError:
+        return []  # the test has taken it away
+    return [
+        f"{one['username']}: {one['reason']} {one['object']}"
+        for one in log
+        if one["username"].startswith(USERS) and one["object"] != NOT_NEEDED
+    ]
 
 
 def known(redis_url: str | None) -> Path | None:

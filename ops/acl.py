@@ -48,9 +48,9 @@ def render(passwords: Mapping[Role, str], *, default: str) -> list[str]:
 
 def line(name: str, role: Role, state: str) -> str:
     """Write one user's line; *state* is whether it may log in, and with what."""
-    keyless = [right for right in ROLES[role] if not right.keys]
-    commands = " ".join(f"+{command}" for right in keyless for command in right.commands.split())
-    selectors = " ".join(_selector(right) for right in ROLES[role] if right.keys)
+    general = [right for right in ROLES[role] if right.is_general]
+    commands = " ".join(f"+{command}" for right in general for command in right.commands.split())
+    selectors = " ".join(_selector(right) for right in ROLES[role] if not right.is_general)
     return f"user {name} {state} resetchannels -@all {commands} {selectors}"
 
 
@@ -128,9 +128,9 @@ def _numbered(text: str) -> Iterator[tuple[int, User]]:
 
 
 def _selector(right: Right) -> str:
-    names = " ".join(f"~{name}" for name in right.keys)
-    commands = " ".join(f"+{command}" for command in right.commands.split())
-    return f"({names} resetchannels -@all {commands})"
+    names = [*(f"~{name}" for name in right.keys), *(f"&{name}" for name in right.channels)]
+    commands = [f"+{command}" for command in right.commands.split()]
+    return f"(resetchannels -@all {' '.join([*names, *commands])})"
 
 
 def _differences(found: User, wanted: User) -> Iterator[str]:

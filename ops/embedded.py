@@ -130,6 +130,7 @@ def answers(settings: Settings) -> bool:
     with redis.Redis(
         unix_socket_path=str(settings.redis_socket),
         socket_timeout=1,
+        driver_info=None,
         retry=Retry(NoBackoff(), 0),
     ) as client:
         try:

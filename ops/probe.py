@@ -46,12 +46,16 @@ WORDS = {
     "lpush": "K x",
     "pexpire": "K 1",
     "ping": "",
+    "psubscribe": "K",
+    "punsubscribe": "x",
     "rpush": "K x",
     "sadd": "K x",
+    "script|exists": "x",
     "script|load": "0",
     "select": "0",
     "set": "K x",
     "smembers": "K",
+    "srem": "K x",
     "time": "",
     "unwatch": "",
     "xack": "K x 0",
@@ -73,7 +77,6 @@ WORDS = {
     "zmscore": "K x",
     "zrange": "K 0 0",
     "zrem": "K x",
-    "zrevrangebyscore": "K 0 0",
     "zscore": "K x",
 }
 #: Takes a transaction's place, or its end: neither is queued.
@@ -142,5 +145,5 @@ def _is_queued(connection: "Connection") -> bool:
 def _calls(right: Right) -> Iterator[Call]:
     commands = [one for one in right.commands.split() if one not in OUTSIDE]
     for command in commands:
-        for key in right.keys or ("",):
+        for key in right.keys or right.channels or ("",):
             yield Call(command, key.replace("*", "x"))

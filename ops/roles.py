@@ -45,15 +45,24 @@ class Right:
     Attributes:
         keys: Names or patterns; none for commands that name no key.
         commands: With blanks between them; a subcommand as in ``xinfo|stream``.
+        channels: Names; a right to listen with a pattern names that pattern itself.
     """
 
     keys: tuple[str, ...]
     commands: str
+    channels: tuple[str, ...] = ()
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it is about nothing in particular."""
+        return not (self.keys or self.channels)
 
 
 INBOXES, ATTEMPTS, ONCE = keys.inbox("*"), keys.attempts("*"), keys.once("*")
 ECHOES = "invigil:echo:*"
 CELERYS = f"{keys.CELERY}*"
+#: Channel on which a worker would be told what to do, if anybody could.
+CONTROL = f"{keys.CELERY}{keys.FANOUT}celery.pidbox"
 #: Lists that the dispatcher puts messages into.
 QUEUES = (f"{keys.CELERY}{keys.QUEUE_EXAM}", f"{keys.CELERY}{keys.QUEUE_SLOW}")
 #: What every connection may do: look whether it lives, use the database of its URL, and ask what
@@ -103,7 +112,7 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
     ),
     Role.WORKER: (
         _BASE,
-        Right((), "exec script|load time unwatch"),
+        Right((), "exec punsubscribe script|exists script|load time unwatch"),
         Right((keys.COMMANDS,), "xack xclaim xinfo|groups xpending xrange"),
         Right((keys.DEAD,), "xadd"),
         Right((keys.EVENTS,), "xadd xrange xrevrange"),
@@ -117,10 +126,11 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
         Right((ATTEMPTS,), "del expire hdel hget hincrby hset"),
         Right((ECHOES,), "get pexpire set"),
         Right((keys.COMMANDS, keys.DEAD, keys.TIMES, INBOXES, ECHOES), "evalsha"),
+        Right((), "psubscribe", channels=(CONTROL,)),
         Right(
             (CELERYS,),
-            "brpop del evalsha exists get hdel hget hset llen lpush rpush sadd set smembers watch "
-            "zadd zrange zrem zrevrangebyscore",
+            "brpop del evalsha exists get hdel hget hset llen lpush pexpire rpush sadd set smembers "
+            "srem watch zadd zrange zrem",
         ),
     ),
     Role.PRODUCER: (

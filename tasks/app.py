@@ -73,6 +73,7 @@ app.conf.update(
     broker_channel_error_retry=True,  # what a full or read-only Redis answers; else it would end
     broker_transport_options={
         "global_keyprefix": keys.CELERY,
+        "fanout_prefix": keys.FANOUT,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "max_connections": MOST_CONNECTIONS,
     },
@@ -81,7 +82,6 @@ app.conf.update(
         for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
     ],
     worker_consumer="tasks.consumer:Consumer",
-    worker_enable_remote_control=False,  # as in tasks.consumer
     task_create_missing_queues=False,
     task_default_queue=keys.QUEUE_EXAM,
     task_routes={

@@ -1,12 +1,14 @@
-"""Consumer: a worker that talks to nobody but its queues."""
+"""Consumer: a worker that has nothing to say to others."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-#: Celery's names for what workers tell each other. Nothing here needs it, and without it a worker
-#: has no right to publish anything in Redis, nor to listen: who may, could end other workers.
+#: Celery's names for what workers tell each other. Nothing here needs it, and so none of our users
+#: has the right to publish: who has it can end every worker. Workers do listen. A worker whose hands
+#: are full has no other connection on which it could see that Redis is gone, and would wait for ever
+#: for room that nobody makes.
 QUIET = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
 
 

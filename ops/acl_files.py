@@ -32,15 +32,28 @@ def keep(acl_path: Path, logins_path: Path, *, default: str) -> None:
         logins.NoLogins: The file of logins cannot be used.
         OSError: The disk did not take them.
     """
-    is_new = not logins_path.exists()
-    known = new_logins() if is_new else logins.read(logins_path)
-    lines = acl.render(known.passwords, default=default)
+    if not logins_path.exists():
+        renew(acl_path, logins_path, new_logins(), default=default)
+        return
+    known = logins.read(logins_path)
+    if known.rules == acl.fingerprint() and acl_path.exists():
+        acl.check(acl_path.read_text(), acl.render(known.passwords, default=default))
+    current = Logins(known.passwords, acl.fingerprint())
+    renew(acl_path, logins_path, current, default=default)
+
+
+def renew(acl_path: Path, logins_path: Path, known: Logins, *, default: str) -> None:
+    """
+    Write both files for these logins, whatever our users had before.
+
+    Raises:
+        acl.BadAcl: What is there is no ACL file.
+        OSError: The disk did not take them.
+    """
     found = acl_path.read_text() if acl_path.exists() else ""
-    is_ours = not is_new and known.rules == acl.fingerprint()
-    others = acl.check(found, lines) if is_ours else acl.others(found)
-    write(acl_path, "\n".join([*lines, *others]) + "\n")
-    if not is_ours:  # last: whoever is killed before has made nothing yet
-        write(logins_path, logins.dump(Logins(known.passwords, acl.fingerprint())))
+    lines = [*acl.render(known.passwords, default=default), *acl.others(found)]
+    write(acl_path, "\n".join(lines) + "\n")
+    write(logins_path, logins.dump(known))  # last: who is killed before has changed no password
 
 
 def write(path: Path, text: str) -> None:

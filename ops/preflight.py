@@ -112,7 +112,7 @@ def _check_redis(settings: Settings) -> None:
     """See that the server answers, and that each part may do there what it has to."""
     for role in PARTS:
         try:
-            calls = probe.refused(settings, role)
+            calls = probe.refused(settings, role, probe.needs(role))
         except (redis.exceptions.RedisError, OSError, TypeError) as error:
             raise _no_answer(settings, role, error) from None
         if calls:

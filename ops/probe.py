@@ -10,9 +10,9 @@ Source: https://redis.io/docs/latest/develop/using-commands/transactions/#errors
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import redis.exceptions
-from redis.connection import Connection
 
 from ops import logins
 from ops.connect import connect
@@ -22,6 +22,11 @@ from ops.settings import Settings
 #: What follows each command's name; ``K`` stands for a key. The number of words has to be right,
 #: and the key's place.
 WORDS = {
+    "acl|list": "",
+    "config|get": "maxmemory",
+    "keys": "*",
+    "publish": "K x",
+    "scan": "0",
     "brpop": "K 1",
     "client|list": "",
     "client|setname": "x",
@@ -76,9 +81,12 @@ WORDS = {
     "zcard": "K",
     "zmscore": "K x",
     "zrange": "K 0 0",
+    "zrangebyscore": "K 0 0",
     "zrem": "K x",
     "zscore": "K x",
 }
+#: A key that no role of ours may touch.
+NOT_OURS = "others:key"
 #: Takes a transaction's place, or its end: neither is queued.
 OUTSIDE = frozenset({"multi", "exec", "watch"})
 
@@ -105,24 +113,30 @@ def needs(role: Role) -> list[Call]:
     return [call for right in ROLES[role] for call in _calls(right)]
 
 
-def refused(settings: Settings, role: Role) -> list[Call]:
+def everything() -> list[Call]:
+    """List each command that any role may use, with each key that any may touch, and some more."""
+    names = {key for rights in ROLES.values() for right in rights for key in right.keys}
+    examples = [NOT_OURS, *sorted(name.replace("*", "x") for name in names)]
+    with_key = [command for command, words in WORDS.items() if "K" in words.split()]
+    return [
+        *(Call(command, "") for command in WORDS if command not in with_key),
+        *(Call(command, key) for command in with_key for key in examples),
+    ]
+
+
+def refused(settings: Settings, role: Role, calls: list[Call]) -> list[Call]:
     """
-    Log in as a role, and list what it is refused of all that it needs.
+    Log in as a role, and list those calls that it is refused.
 
     Raises:
         redis.exceptions.RedisError: The server does not answer, or does not let it in.
     """
     with connect(settings.redis, login=logins.of(settings, role)) as client:
-        return asked(client.connection_pool.get_connection(), needs(role))
+        return _asked(client.connection_pool.get_connection(), calls)
 
 
-def asked(connection: "Connection", calls: list[Call]) -> list[Call]:
-    """
-    Ask about calls, and list those that are refused; the connection is closed.
-
-    Raises:
-        redis.exceptions.RedisError: It goes away; or transactions themselves are refused.
-    """
+def _asked(connection: Any, calls: list[Call]) -> list[Call]:
+    """Ask within a transaction that is never executed: the connection is closed."""
     try:
         connection.send_command("MULTI")
         if connection.read_response() != b"OK":
@@ -134,7 +148,7 @@ def asked(connection: "Connection", calls: list[Call]) -> list[Call]:
         connection.disconnect()
 
 
-def _is_queued(connection: "Connection") -> bool:
+def _is_queued(connection: Any) -> bool:
     try:
         connection.read_response()
     except redis.exceptions.NoPermissionError:

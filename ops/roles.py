@@ -129,8 +129,8 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
         Right((), "psubscribe", channels=(CONTROL,)),
         Right(
             (CELERYS,),
-            "brpop del evalsha exists get hdel hget hset llen lpush pexpire rpush sadd set smembers "
-            "srem watch zadd zrange zrem",
+            "brpop del evalsha exists get hdel hget hset llen lpush pexpire rpush sadd set "
+            "smembers srem watch zadd zrange zrangebyscore zrem",
         ),
     ),
     Role.PRODUCER: (

@@ -6,8 +6,8 @@ from typing import Any
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 #: Celery's names for what workers tell each other. Nothing here needs it, and so none of our users
-#: has the right to publish: who has it can end every worker. Workers do listen. A worker whose hands
-#: are full has no other connection on which it could see that Redis is gone, and would wait for ever
+#: has the right to publish: who has it can end every worker. Workers do listen: one that has its
+#: hands full has no other connection on which it sees that Redis is gone, and would wait for ever
 #: for room that nobody makes.
 QUIET = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import redis
@@ -238,9 +238,10 @@ class World:
 
 def _as(settings: Settings, role: Role | None) -> SteppingRedis:
     """Connect as a role; without one as the administrator, who produces and judges."""
+    who: dict[str, Any] = {"username": users.ADMIN, "password": "any"}
     if role:
-        return SteppingRedis.from_url(settings.redis, credential_provider=logins.of(settings, role))
-    return SteppingRedis.from_url(settings.redis, username=users.ADMIN, password="any")
+        who = {"credential_provider": logins.of(settings, role)}
+    return cast(SteppingRedis, SteppingRedis.from_url(settings.redis, **who))
 
 
 def _pks_of(_: object, messages: list[Any]) -> list[Any]:

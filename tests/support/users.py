@@ -77,9 +77,9 @@ def variables(redis_url: str | None) -> dict[str, str]:
     return {**users, "REDIS_URL": redis_url} if redis_url else users
 
 
-def of(redis_url: str, **settings: object) -> Settings:
+def of(redis_url: str) -> Settings:
     """Make settings of a part that uses this server."""
-    return Settings(**{"redis_url": redis_url, "redis_users": known(redis_url), **settings})
+    return Settings(redis_url=redis_url, redis_users=known(redis_url))
 
 
 def as_gateway(redis_url: str) -> "redis.asyncio.Redis":

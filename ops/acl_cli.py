@@ -120,13 +120,12 @@ def _on_server(settings: Settings, role: Role) -> list[str]:
     """Ask the server what it refuses a role that needs it, and what it allows it too much."""
     if settings.redis_logins is None:
         raise BadSettings("INVIGIL_REDIS_USERS: name the file with the logins to check")
-    needed = probe.needs(role)
-    others = [call for call in probe.everything() if call not in needed]
-    refused = probe.refused(settings, role, needed)
-    too_much = [call for call in others if call not in set(probe.refused(settings, role, others))]
+    others = [call for call in probe.everything() if not probe.may(role, call)]
+    refused = probe.refused(settings, role, probe.needs(role))
+    as_it_should = set(probe.refused(settings, role, others))
     return [
         *(f"{role.user} may not, but has to: {call}" for call in refused),
-        *(f"{role.user} may, but should not: {call}" for call in too_much),
+        *(f"{role.user} may, but should not: {c}" for c in others if c not in as_it_should),
     ]
 
 

@@ -10,6 +10,7 @@ Source: https://redis.io/docs/latest/develop/using-commands/transactions/#errors
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import redis.exceptions
@@ -111,6 +112,15 @@ class Call:
 def needs(role: Role) -> list[Call]:
     """List all that a role may, and therefore has to be able to, do."""
     return [call for right in ROLES[role] for call in _calls(right)]
+
+
+def may(role: Role, call: Call) -> bool:
+    """Whether the table gives a role that right."""
+    return any(
+        call.command in right.commands.split()
+        and any(fnmatchcase(call.key, name) for name in (*right.keys, *right.channels) or ("",))
+        for right in ROLES[role]
+    )
 
 
 def everything() -> list[Call]:

@@ -180,7 +180,7 @@ def test_no_port_is_open(settings: Settings) -> None:
 def test_failed_start_shows_the_log(settings: Settings) -> None:
     """A server that cannot start is an error with its last words."""
     broken = settings.redis_folder / "appendonlydir"
-    broken.parent.mkdir(parents=True)
+    broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text("not a folder")
 
     with (

@@ -39,7 +39,7 @@ def test_no_two_passwords_are_alike() -> None:
     ("text", "said"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("geheim", "has no password for each role"),
+        ("ge heim", "has no password for each role"),
         ("[]", "has no password for each role"),
         ('{"rules": "x", "passwords": {"gateway": "geheim"}}', "make it anew: invigil acl create"),
         ('{"rules": "x", "passwords": "geheim"}', "has no password for each role"),
@@ -53,7 +53,7 @@ def test_unusable(path: Path, text: str | None, said: str) -> None:
         logins.read(path)
 
     assert str(path) in str(caught.value)
-    assert "geheim" not in str(caught.value)
+    assert "heim" not in str(caught.value).replace(str(path), "")
 
 
 def test_open_to_others(path: Path) -> None:

@@ -88,7 +88,7 @@ WORDS = {
 }
 #: A key that no role of ours may touch.
 NOT_OURS = "others:key"
-#: Takes a transaction's place, or its end: neither is queued.
+#: What begins, ends or precedes a transaction is not asked about in one.
 OUTSIDE = frozenset({"multi", "exec", "watch"})
 
 
@@ -149,16 +149,16 @@ def _asked(connection: Any, calls: list[Call]) -> list[Call]:
     """Ask within a transaction that is never executed: the connection is closed."""
     try:
         connection.send_command("MULTI")
-        if connection.read_response() != b"OK":
-            raise redis.exceptions.ResponseError("MULTI is not understood")
+        if not _is_allowed(connection):  # nothing more may be sent: it would be done
+            return [Call("multi", ""), *calls]
         commands = [call.words() for call in calls]
         connection.send_packed_command(connection.pack_commands(commands))
-        return [call for call in calls if not _is_queued(connection)]
+        return [call for call in calls if not _is_allowed(connection)]
     finally:
         connection.disconnect()
 
 
-def _is_queued(connection: Any) -> bool:
+def _is_allowed(connection: Any) -> bool:
     try:
         connection.read_response()
     except redis.exceptions.NoPermissionError:

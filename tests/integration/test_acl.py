@@ -126,6 +126,7 @@ def test_up_says_what_is_refused(own: tuple[Client, Settings]) -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
+        (["-multi"], r"refuses its user invigil-worker what the worker needs: MULTI, PING, "),
         (["resetpass", ">another"], r"does not let in user invigil-worker: .*; make users with"),
         (["off"], r"does not let in user invigil-worker"),
     ],
@@ -133,7 +134,7 @@ def test_up_says_what_is_refused(own: tuple[Client, Settings]) -> None:
 def test_up_says_who_is_not_let_in(
     own: tuple[Client, Settings], rules: list[str], said: str
 ) -> None:
-    """Passwords that the server does not have stop `up`, too; none of them is shown."""
+    """Whom the server lets nothing do stops `up`, too; no password is shown."""
     client, settings = own
     client.execute_command("ACL", "SETUSER", Role.WORKER.user, *rules)
 

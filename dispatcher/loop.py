@@ -11,10 +11,11 @@ from redis import Redis
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
 from dispatcher.turns import Dispatcher
-from ops import notify, outage, telemetry
+from ops import logins, notify, outage, telemetry
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
+from ops.roles import Role
 from ops.settings import Settings
 from tasks.app import app as celery_app
 
@@ -36,7 +37,8 @@ def run(settings: Settings, *, part: str = "dispatcher") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     token = lease.new_token()
-    take_turns(connect(settings.redis, name=token), settings=settings, token=token, stop=stop)
+    client = connect(settings.redis, login=logins.of(settings, Role.DISPATCHER), name=token)
+    take_turns(client, settings=settings, token=token, stop=stop)
     telemetry.stop()
     log.info(Event.PART_STOPPED)
     return 0

@@ -11,7 +11,6 @@ from redis import Redis
 from dispatcher.lease import LEASE_MS, LeaseLost
 from ops import keys, outage
 from ops.connect import GREATEST_ID
-from tasks.app import KEY_PREFIX
 from tasks.inbox import Letter, encode
 
 #: Entries per read. Of commands that is 16 MiB at most; what a stranger pushes may be larger.
@@ -133,7 +132,7 @@ class Stream:
         texts = [text for letter in letters for text in (letter.entry, encode(letter))]
         in_hand = keys.NOWHERE if has_more else keys.IN_HAND
         exam, slow = (messages.get(queue, ()) for queue in (keys.QUEUE_EXAM, keys.QUEUE_SLOW))
-        queues = [KEY_PREFIX + keys.QUEUE_EXAM, KEY_PREFIX + keys.QUEUE_SLOW]
+        queues = [keys.CELERY + keys.QUEUE_EXAM, keys.CELERY + keys.QUEUE_SLOW]
         names = [keys.LEASE, keys.COMMANDS, in_hand, keys.TIMES, *queues, *inboxes]
         arguments: list[str | int] = [self._token, keys.GROUP, keys.SLOW_CONSUMER]
         arguments += [len(exam), *exam, len(slow), *slow, *texts, *echoes]
@@ -142,7 +141,7 @@ class Stream:
 
     def echo_room(self) -> int:
         """How many echoes the slow queue has room for; more of them stay pending."""
-        depth = self._redis.llen(KEY_PREFIX + keys.QUEUE_SLOW)
+        depth = self._redis.llen(keys.CELERY + keys.QUEUE_SLOW)
         return max(0, MOST_ECHOES - int(depth))
 
     def trim(self, *, retention_s: int) -> int:
@@ -182,7 +181,7 @@ class Stream:
         return stale
 
     def _read_after(self, after: str) -> list[Entry] | None:
-        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, KEY_PREFIX + keys.QUEUE_EXAM]
+        names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.CELERY + keys.QUEUE_EXAM]
         arguments: list[str | int] = [self._token, LEASE_MS, keys.GROUP, keys.CONSUMER]
         arguments += [after, READ_COUNT, MOST_BELLS]
         entries = _entries(self._read(keys=names, args=arguments))

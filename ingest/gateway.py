@@ -32,10 +32,11 @@ from ingest.rates import Rates
 from ingest.refusals import refuse
 from ingest.traces import follow
 from ingest.verdicts import Verdicts
-from ops import notify, telemetry
+from ops import logins, notify, telemetry
 from ops.connect import connect_async
 from ops.events import Event
 from ops.log import configure
+from ops.roles import Role
 from ops.settings import Settings
 
 #: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
@@ -174,7 +175,8 @@ async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> i
 @contextlib.asynccontextmanager
 async def _application(settings: Settings) -> AsyncIterator[web.AppRunner]:
     """Set up what serves, with a Redis to talk to."""
-    async with connect_async(settings.redis) as client:
+    login = logins.of(settings, Role.GATEWAY)
+    async with connect_async(settings.redis, login=login) as client:
         app = make_app(settings, client, Store(settings.exams))
         runner = web.AppRunner(app, shutdown_timeout=GRACE_S)
         await runner.setup()

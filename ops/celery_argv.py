@@ -14,8 +14,7 @@ def worker_argv(queue: str, autoscale: str) -> list[str]:
     Return the command line of the worker for *queue*.
 
     Its name carries the id of the process that starts it, so that two stacks on one machine are
-    told apart. Gossip and mingle, by which workers talk to each other at start and always, are off:
-    nothing here needs them.
+    told apart.
 
     Args:
         queue: ``exam``, ``mail`` or ``slow``.
@@ -23,7 +22,7 @@ def worker_argv(queue: str, autoscale: str) -> list[str]:
     """
     options = ["--queues", queue, "--hostname", f"{queue}-{os.getpid()}@%h"]
     scale = ["--pool", POOLS[queue], "--autoscale", autoscale]
-    return [*_celery(), "worker", *options, *scale, "--without-gossip", "--without-mingle"]
+    return [*_celery(), "worker", *options, *scale]
 
 
 def beat_argv() -> list[str]:

@@ -216,6 +216,15 @@ def keys(arguments: tuple[str, ...]) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def acl(arguments: tuple[str, ...]) -> None:
+    """Make the users of Redis, one per role, and check that a server has them."""
+    from ops.acl_cli import group
+
+    group.main(list(arguments), prog_name="invigil acl")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def audit(arguments: tuple[str, ...]) -> None:
     """Prove from the logs alone what became of each command."""
     from ops.audit.command import group

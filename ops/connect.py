@@ -4,6 +4,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
 #: Seconds to wait for a connection, and for an answer. A blocking read asks for less than this.
@@ -17,11 +18,14 @@ FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 0.5
 
 
-def connect(url: str, *, name: str | None = None) -> "redis.Redis":
+def connect(
+    url: str, *, login: CredentialProvider | None = None, name: str | None = None
+) -> "redis.Redis":
     """
     Make a client that answers bytes. Nothing is sent until it is used.
 
     Args:
+        login: Who asks, when the URL does not say it.
         name: What the server calls its connections, for whoever lists them.
 
     It sends nothing twice: after a lost answer nobody knows whether the server did it. A read
@@ -35,12 +39,14 @@ def connect(url: str, *, name: str | None = None) -> "redis.Redis":
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
         client_name=name,
+        credential_provider=login,
+        driver_info=None,
         retry=Retry(NoBackoff(), 0),
     )
     return redis.Redis.from_pool(pool)
 
 
-def connect_async(url: str) -> "redis.asyncio.Redis":
+def connect_async(url: str, *, login: CredentialProvider | None = None) -> "redis.asyncio.Redis":
     """
     Make a client for an event loop, that tries again.
 
@@ -53,24 +59,32 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
         timeout=ANSWER_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=ANSWER_TIMEOUT_S,
+        credential_provider=login,
+        driver_info=None,
         retry=AsyncRetry(ExponentialBackoff(cap=LONGEST_WAIT_S, base=FIRST_WAIT_S), RETRIES),
     )
     return redis.asyncio.Redis.from_pool(pool)
 
 
-#: What a caller catches to say "Redis is away": no connection, no answer, or an answer that a
-#: restarting, full or read-only server gives. Errors of ours (wrong type, NOSCRIPT) are not here.
+#: What a caller catches to say "Redis is away": no connection, no login, no answer, or an answer
+#: that a restarting, full, read-only or closed server gives. Errors of ours (wrong type, NOSCRIPT)
+#: are not here.
 UNAVAILABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
+    redis.exceptions.NoPermissionError,
 )
 
 
-#: How the answers begin for which redis-py has no class: a full disk, too few replicas.
-AWAY_WORDS = ("MISCONF", "NOREPLICAS")
+#: How the answers begin for which redis-py has no class: a full disk, too few replicas, a script
+#: that calls what its caller may not (Redis 7.2 and Valkey, then Redis 7.0).
+AWAY_WORDS = (
+    *("MISCONF", "NOREPLICAS"),
+    *("ACL failure in script", "The user executing the script can't"),
+)
 #: What a stream says that has an entry with the greatest id there is: somebody forged it.
 GREATEST_ID = f"{2**64 - 1}-{2**64 - 1}"
 EXHAUSTED = "exhausted the last possible ID"

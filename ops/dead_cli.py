@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.progress import track
 
 from filestore.document import iso
-from ops import dead
+from ops import dead, logins
 from ops.connect import connect
 from ops.dead import Choice, Letter
 from ops.log import configure, printable
 from ops.login import login
+from ops.roles import Role
 from ops.settings import Settings
 
 #: Characters of a reason on one line.
@@ -192,7 +193,7 @@ def _found(client: Redis, choice: Choice) -> list[Letter]:
 def _with_redis(act: Callable[[Redis], None]) -> None:
     settings = Settings.read()
     try:
-        with connect(settings.redis) as client:
+        with connect(settings.redis, login=logins.of(settings, Role.OPERATOR)) as client:
             act(client)
     except redis.exceptions.RedisError as error:
         shown = settings.shown()["REDIS_URL"] or settings.redis

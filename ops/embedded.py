@@ -21,8 +21,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ops import lockfile
+from ops import acl, acl_files, lockfile
 from ops.leash import leashed
+from ops.logins import NoLogins
 from ops.settings import Settings, without_settings
 
 #: Seconds until a server answers; an append-only file of some GB takes that long to read.
@@ -73,6 +74,7 @@ port 0
 unixsocket {_quoted(settings.redis_socket)}
 unixsocketperm 700
 daemonize no
+aclfile {_quoted(acl_path(settings))}
 logfile {_quoted(log_path(settings))}
 appendonly yes
 appendfsync {"always" if settings.durability == "strict" else "everysec"}
@@ -85,6 +87,11 @@ hz 100
 def log_path(settings: Settings) -> Path:
     """Path of the server's log."""
     return settings.logs / "redis.log"
+
+
+def acl_path(settings: Settings) -> Path:
+    """Path of the server's users and their rights."""
+    return settings.redis_folder / "users.acl"
 
 
 def take_lock(settings: Settings, *, wait_s: float = 0) -> int:
@@ -103,12 +110,18 @@ def take_lock(settings: Settings, *, wait_s: float = 0) -> int:
 
 
 def command(settings: Settings, server: Path) -> list[str]:
-    """Write the configuration, and return the command line of the server that reads it."""
+    """
+    Write the configuration, and return the command line of the server that reads it.
+
+    Raises:
+        NotStarted: Somebody has edited the rights of our users, or closed the file of logins.
+    """
     _make_ours(settings.redis_folder)
     _make_ours(settings.redis_socket.parent)
     settings.logs.mkdir(parents=True, exist_ok=True)
     path = settings.redis_folder / "redis.conf"
     path.write_text(render(settings))
+    _keep_users(settings)
     return [str(server), str(path)]
 
 
@@ -117,6 +130,7 @@ def answers(settings: Settings) -> bool:
     with redis.Redis(
         unix_socket_path=str(settings.redis_socket),
         socket_timeout=1,
+        driver_info=None,
         retry=Retry(NoBackoff(), 0),
     ) as client:
         try:
@@ -185,6 +199,20 @@ def _wait_until_ready(settings: Settings, process: "subprocess.Popen[bytes]") ->
         if time.monotonic() > deadline:
             raise NotStarted(f"Redis has no answer after {START_LIMIT_S:.0f} s:\n{tail(settings)}")
         time.sleep(POLL_S)
+
+
+def _keep_users(settings: Settings) -> None:
+    path = acl_path(settings)
+    assert settings.redis_logins
+    try:
+        acl_files.keep(path, settings.redis_logins, default=acl.OPEN_DEFAULT)
+    except acl.BadAcl as error:
+        raise NotStarted(
+            f"{path} was edited by hand: {error}; undo that, or remove the line, which is then "
+            "written anew. Users of other names are yours."
+        ) from None
+    except NoLogins as error:
+        raise NotStarted(str(error)) from None
 
 
 def _make_ours(folder: Path) -> None:

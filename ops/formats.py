@@ -1,7 +1,7 @@
 """Formats: how the texts of settings must look, and how they are shown. Pure."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from pydantic.fields import FieldInfo
 
@@ -67,6 +67,15 @@ def origins(value: str) -> str:
     if not all(map(_ORIGIN.fullmatch, found)):
         raise ValueError("origins such as https://exams.example.org, separated by commas")
     return ",".join(found)
+
+
+def without_login(redis_url: str) -> str:
+    """Take user and password out of a URL of a Redis, wherever redis-py looks for them."""
+    parts = urlsplit(redis_url)
+    query = [(n, v) for n, v in parse_qsl(parts.query) if n not in ("username", "password")]
+    host = parts.netloc.rpartition("@")[2]
+    rest = f"?{urlencode(query)}" if query else ""
+    return f"{parts.scheme}://{host}{parts.path}{rest}"
 
 
 def mailbox(value: str) -> str:

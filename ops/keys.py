@@ -44,8 +44,11 @@ RING_AGAIN_S = 60
 #: A key that is never there: what is asked about it is asked without effect.
 NOWHERE = "invigil:nowhere"
 
-#: Before each Celery key, so that a server can be shared with other Celery applications.
+#: Before each of Celery's keys, so that a server can be shared with other Celery applications.
 CELERY = "invigil:celery:"
+#: Behind it, how the names of the channels begin on which all workers hear the same: the same in
+#: every database, for a right to listen names a channel in full.
+FANOUT = "to-all:"
 #: Celery queues.
 QUEUE_EXAM = "exam"
 QUEUE_MAIL = "mail"

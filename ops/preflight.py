@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import redis
 import redis.exceptions
 
 from ingest import certificate, keyring
-from ops import lockfile
+from ops import lockfile, probe
 from ops.connect import connect
 from ops.log import is_console
+from ops.logins import NoLogins
+from ops.probe import Call
+from ops.roles import PARTS, Role
 from ops.settings import Settings
 
 #: Seconds for an `up` that was killed to be gone, with its gateway.
@@ -21,6 +25,8 @@ GONE_LIMIT_S = 2.0
 #: Exit codes: the world is not ready, or a setting is wrong.
 NOT_NOW = 1
 BAD_SETTINGS = 2
+#: Commands that a line names, of those that are refused.
+MOST_NAMED = 3
 #: Bytes that must be free: logs, Redis' files and the folders of the exams begin with less.
 ROOM = 1 << 18
 
@@ -105,15 +111,43 @@ def free_port(host: str) -> int:
 
 
 def _check_redis(settings: Settings) -> None:
-    with connect(settings.redis) as client:
+    """See that the server answers, and that each part may do there what it has to."""
+    for role in PARTS:
         try:
-            client.ping()
-        except (redis.exceptions.RedisError, TypeError) as error:
-            shown = settings.shown()["REDIS_URL"]
-            sentence = f"REDIS_URL: {shown} does not answer: {error}"
-            raise Refusal(sentence, code=NOT_NOW) from None
-        if settings.durability == "strict":
+            calls = probe.refused(settings, role, probe.needs(role))
+        except (redis.exceptions.RedisError, OSError, TypeError) as error:
+            raise _no_answer(settings, role, error) from None
+        if calls:
+            who = f"its user {role.user}" if settings.redis_logins else "its user"
+            raise Refusal(
+                f"REDIS_URL: {settings.shown()['REDIS_URL']} refuses {who} what the {role} needs: "
+                f"{_listed(calls)}; make users that may, with: invigil acl create",
+                code=BAD_SETTINGS,
+            )
+    if settings.durability == "strict":
+        assert settings.redis_url
+        with connect(settings.redis_url) as client:
             _check_durability(client)
+
+
+def _no_answer(settings: Settings, role: Role, error: Exception) -> Refusal:
+    """Tell a server that is away from one that lets nobody in."""
+    shown = settings.shown()["REDIS_URL"]
+    if isinstance(error, NoLogins):
+        return Refusal(f"INVIGIL_REDIS_USERS: {error}", code=BAD_SETTINGS)
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        who = f"user {role.user}" if settings.redis_logins else "the user in it"
+        return Refusal(
+            f"REDIS_URL: {shown} does not let in {who}: {error}; make users with: "
+            "invigil acl create",
+            code=BAD_SETTINGS,
+        )
+    return Refusal(f"REDIS_URL: {shown} does not answer: {error}", code=NOT_NOW)
+
+
+def _listed(calls: Sequence[Call]) -> str:
+    named = ", ".join(map(str, calls[:MOST_NAMED]))
+    return f"{named} and {len(calls) - MOST_NAMED} more" if len(calls) > MOST_NAMED else named
 
 
 def _check_durability(client: redis.Redis) -> None:

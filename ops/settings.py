@@ -40,6 +40,9 @@ class Settings(Places, BaseSettings):
         validation_alias=AliasChoices("redis_url", "REDIS_URL"),
         description="Server to use; unset: the embedded one under the data folder",
     )
+    redis_users: Path | None = Field(
+        None, description="File with each part's login to Redis, as `invigil acl create` writes it"
+    )
     host: str = Field("127.0.0.1", description="Address the gateway listens on", min_length=1)
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: any free one")
     tls_cert: Path | None = Field(
@@ -125,7 +128,7 @@ class Settings(Places, BaseSettings):
             raise ValueError("the name of a folder; unset for ./var")
         return value
 
-    @field_validator("tls_cert", "tls_key", mode="before")
+    @field_validator("redis_users", "tls_cert", "tls_key", mode="before")
     @classmethod
     def _file_or_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -172,8 +175,11 @@ class Settings(Places, BaseSettings):
             settings = cls(**overrides)
         except ValidationError as error:
             raise BadSettings(_one_line(error)) from None
-        paths = {name: getattr(settings, name) for name in ("data", "tls_cert", "tls_key")}
-        found = {name: path.expanduser().absolute() for name, path in paths.items() if path}
+        found = {
+            name: value.expanduser().absolute()
+            for name in ("data", "redis_users", "tls_cert", "tls_key")
+            if (value := getattr(settings, name)) is not None
+        }
         return settings.model_copy(update=found)
 
     @property
@@ -195,8 +201,15 @@ class Settings(Places, BaseSettings):
 
     @property
     def redis(self) -> str:
-        """URL for redis-py: ``REDIS_URL``, or the embedded server's socket."""
-        return self.redis_url or f"unix://{self.redis_socket}"
+        """URL for redis-py: ``REDIS_URL``, without its login if a file has them, or the socket."""
+        if self.redis_url is None:
+            return f"unix://{self.redis_socket}"
+        return formats.without_login(self.redis_url) if self.redis_users else self.redis_url
+
+    @property
+    def redis_logins(self) -> Path | None:
+        """File of the parts' logins; None when each logs in as ``REDIS_URL`` says."""
+        return self.redis_users or (self.redis_folder / "users.json" if self.is_embedded else None)
 
     def shown(self) -> dict[str, str]:
         """Every setting by its variable's name, with passwords masked."""

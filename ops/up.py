@@ -104,10 +104,12 @@ def environment(settings: Settings) -> dict[str, str]:
     Return the environment of every part: ours, with each setting as it holds here.
 
     ``REDIS_URL`` stays unset for the embedded server: each part finds the socket by the data
-    folder. Packages that are not installed but lie in a checkout are found from everywhere.
+    folder. Where a file has the logins, the URL goes without one. Packages that are not installed
+    but lie in a checkout are found from everywhere.
     """
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     own = {name: value for name, value in values.items() if name != "key"}  # of who calls us
+    own["redis_url"] = None if settings.is_embedded else settings.redis
     given = {variable(name): str(value) for name, value in own.items() if value is not None}
     env = {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
     env.pop(variable("key"), None)

@@ -20,10 +20,11 @@ from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, notify, outage, telemetry
+from ops import keys, logins, notify, outage, telemetry
 from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
+from ops.roles import Role
 from ops.settings import BadSettings, Settings
 from tasks.broker import broker_url
 from tasks.slots import EverySlot
@@ -31,7 +32,6 @@ from tasks.slots import EverySlot
 EXAM_TASK = "tasks.exam"
 MAIL_TASK = "tasks.mail"
 ECHO_TASK = "tasks.slow.echo"
-KEY_PREFIX = keys.CELERY
 #: Seconds until Celery itself delivers again what a killed worker had taken. Nothing waits for
 #: it: the dispatcher rings again within seconds. It only has to be longer than a short task.
 VISIBILITY_TIMEOUT_S = 600
@@ -73,12 +73,13 @@ app = Celery(
     "tasks", include=[f"tasks.{name}" for name in ("spans", "roster", "exam", "mail", "slow")]
 )
 app.conf.update(
-    broker_url=broker_url(settings.redis),
+    broker_url=broker_url(settings.redis, has_logins=settings.redis_logins is not None),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_channel_error_retry=True,  # what a full or read-only Redis answers; else it would end
     broker_transport_options={
-        "global_keyprefix": KEY_PREFIX,
+        "global_keyprefix": keys.CELERY,
+        "fanout_prefix": keys.FANOUT,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "max_connections": MOST_CONNECTIONS,
     },
@@ -86,6 +87,7 @@ app.conf.update(
         Queue(name, Exchange(name), routing_key=name)
         for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
     ],
+    worker_consumer="tasks.consumer:Consumer",
     task_create_missing_queues=False,
     task_default_queue=keys.QUEUE_EXAM,
     task_routes={
@@ -98,7 +100,6 @@ app.conf.update(
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],
-    worker_enable_remote_control=False,  # else whoever may PUBLISH can end a worker
     worker_prefetch_multiplier=1,
     worker_autoscaler="tasks.autoscale:Autoscaler",
     worker_hijack_root_logger=False,
@@ -119,7 +120,7 @@ app.conf.update(
 @cache
 def redis_client() -> Redis:
     """Client of this process; redis-py makes new connections after a fork."""
-    return connect(settings.redis)
+    return connect(settings.redis, login=logins.of(settings, Role.WORKER))
 
 
 @cache
@@ -179,7 +180,7 @@ def _wait_for_redis() -> None:
     """Wait until Redis answers: Celery would look again two seconds later, then four, then six."""
     while True:
         try:
-            with connect(settings.redis) as client:
+            with connect(settings.redis, login=logins.of(settings, Role.WORKER)) as client:
                 client.ping()
         except redis.exceptions.RedisError as error:
             time.sleep(min(outage.REDIS.went_on(error), LOOK_S))

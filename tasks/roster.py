@@ -14,8 +14,9 @@ from celery.bootsteps import RUN
 from celery.worker import state
 from redis import Redis
 
-from ops import keys
+from ops import keys, logins
 from ops.connect import connect
+from ops.roles import Role
 from tasks.app import settings
 
 #: Seconds between two reports of a worker.
@@ -81,7 +82,7 @@ def _reporting(worker: Any) -> threading.Thread:
 
 def _report_on(worker: Any) -> None:
     # A client of its own: a process may be forked while this thread holds one of its locks.
-    client = connect(settings.redis)
+    client = connect(settings.redis, login=logins.of(settings, Role.WORKER))
     name = f"{worker.hostname}/{os.getpid()}"
     while worker.blueprint.state == RUN:
         with suppress(redis.exceptions.RedisError):  # who works with it says so

@@ -9,6 +9,7 @@ import pytest
 import redis
 from support.server import is_valkey, program
 from support.stack import CALLERS, Stack, running
+from support.users import add_admin, admin
 
 from ops import embedded
 from ops.settings import Settings
@@ -37,14 +38,15 @@ def server(server_program: Path) -> Iterator[Settings]:
     """A private server for tests that talk to Redis and start no process of their own."""
     with tempfile.TemporaryDirectory(prefix="invigil-") as folder:
         settings = Settings(data=Path(folder))
+        add_admin(settings)
         with embedded.running(settings, server=server_program):
             yield settings
 
 
 @pytest.fixture
 def client(server: Settings) -> Iterator[redis.Redis]:
-    """A client of the private server, which is empty."""
-    with redis.Redis.from_url(server.redis) as client:
+    """The administrator of the private server, which is empty."""
+    with admin(server.redis) as client:
         client.flushall()
         yield client
 
@@ -61,6 +63,7 @@ def redis_url(server_program: Path) -> Iterator[str | None]:
         return
     with tempfile.TemporaryDirectory(prefix="invigil-") as folder:
         settings = Settings(data=Path(folder))
+        add_admin(settings)
         with embedded.running(settings, server=server_program):
             yield settings.redis
 

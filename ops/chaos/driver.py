@@ -12,10 +12,12 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ops import keys
+from ops import keys, logins
 from ops.chaos import plan
 from ops.chaos.ledger import Ledger, Sent
 from ops.chaos.plan import After, Door, Step
+from ops.roles import Role
+from ops.settings import Settings
 
 #: Name under which the producers of a run send.
 SOURCE = "chaos"
@@ -36,7 +38,9 @@ PROBE_S = 3
 class Driver:
     """Plays the plan at a steady rate, and notes in the ledger what was acknowledged."""
 
-    def __init__(self, *, url: str, redis_url: str, ledger: Ledger, seed: int, rate: float) -> None:
+    def __init__(
+        self, *, url: str, settings: Settings, ledger: Ledger, seed: int, rate: float
+    ) -> None:
         """
         Take where to send; nothing is sent yet.
 
@@ -44,7 +48,7 @@ class Driver:
             rate: Commands per second.
         """
         self._url = url
-        self._redis_url = redis_url
+        self._settings = settings
         self._ledger = ledger
         self._seed = seed
         self._rate = rate
@@ -60,7 +64,7 @@ class Driver:
         timeout = aiohttp.ClientTimeout(total=ANSWER_LIMIT_S)
         connector = aiohttp.TCPConnector(limit=CONNECTIONS * 4)
         self._http = aiohttp.ClientSession(timeout=timeout, connector=connector)
-        self._redis = _producer(self._redis_url)
+        self._redis = _producer(self._settings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -187,10 +191,12 @@ class Driver:
         return sent
 
 
-def _producer(url: str) -> "redis.asyncio.Redis":
+def _producer(settings: Settings) -> "redis.asyncio.Redis":
     """Connect as a producer does that sends nothing twice by itself."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
+        settings.redis,
+        credential_provider=logins.of(settings, Role.PRODUCER),
+        driver_info=None,
         max_connections=CONNECTIONS,
         timeout=ANSWER_LIMIT_S,
         socket_timeout=ANSWER_LIMIT_S,

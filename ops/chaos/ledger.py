@@ -59,6 +59,11 @@ class Ledger:
         self._note(len(self.sent) - 1, sent)
         return sent
 
+    @property
+    def pks(self) -> set[str]:
+        """Every exam that a command was sent for."""
+        return {sent.pk for sent in self.sent if sent.pk is not None}
+
     def acknowledge(self, sent: Sent, *, entry: str, command_id: str) -> None:
         """Note the promise: the system has it."""
         sent.entry, sent.id = entry, command_id

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import redis
 import redis.exceptions
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ops import logins
 from ops.chaos.driver import Driver
 from ops.chaos.evidence import collect, what_is_left
 from ops.chaos.judge import Violation, judge
@@ -21,6 +23,7 @@ from ops.chaos.nemesis import Fault, Nemesis
 from ops.chaos.scorecard import Scorecard
 from ops.chaos.stack import NotReady, Stack
 from ops.connect import connect
+from ops.roles import Role
 
 #: Seconds in which the system must be at rest once nobody sends and nothing breaks any more.
 REST_LIMIT_S = 150.0
@@ -64,9 +67,9 @@ async def run(order: Order) -> Scorecard:
         async with _kept(ledger):
             await stack.start()
             faults += await _load(order, stack, ledger)
-            await _until_rest(stack)
-        with connect(stack.settings.redis) as client:
-            evidence = await asyncio.to_thread(collect, stack, client)
+            await _until_rest(stack, ledger)
+        with _auditor(stack) as client:
+            evidence = await asyncio.to_thread(collect, stack, client, ledger.pks)
     finally:
         await stack.stop()
         ledger.close()
@@ -92,7 +95,7 @@ async def _load(order: Order, stack: Stack, ledger: Ledger) -> list[Fault]:
     """Drive and break for as long as ordered."""
     driver = Driver(
         url=stack.url,
-        redis_url=stack.settings.redis,
+        settings=stack.settings,
         ledger=ledger,
         seed=order.seed,
         rate=order.rate,
@@ -114,17 +117,21 @@ async def _load(order: Order, stack: Stack, ledger: Ledger) -> list[Fault]:
     return nemesis.faults
 
 
-async def _until_rest(stack: Stack) -> None:
+async def _until_rest(stack: Stack, ledger: Ledger) -> None:
     """Wait until nothing is under way, or for as long as that may take."""
     until = time.monotonic() + REST_LIMIT_S
     while time.monotonic() < until:
         with (
             contextlib.suppress(redis.exceptions.RedisError),
-            connect(stack.settings.redis) as client,
+            _auditor(stack) as client,
         ):
-            if not await asyncio.to_thread(what_is_left, client):
+            if not await asyncio.to_thread(what_is_left, client, ledger.pks):
                 return
         await asyncio.sleep(LOOK_S)
+
+
+def _auditor(stack: Stack) -> "redis.Redis":
+    return connect(stack.settings.redis, login=logins.of(stack.settings, Role.AUDITOR))
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,6 @@ from support.stack import Stack, running
 from support.waiting import wait_until
 
 from ops import keys
-from ops.connect import connect
 from ops.lag import has_unread
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -116,14 +115,14 @@ async def report(stack: Stack, pk: str) -> None:
 
 def is_done(stack: Stack) -> bool:
     """Whether nothing is unread or pending."""
-    with connect(stack.settings.redis) as client:
+    with stack.redis() as client:
         groups: Any = client.xinfo_groups(keys.COMMANDS)
     return not has_unread(groups) and not any(group["pending"] for group in groups)
 
 
 def count(stack: Stack) -> int:
     """How many exams have begun, as the system counts them."""
-    with connect(stack.settings.redis) as client:
+    with stack.redis() as client:
         counts: Any = client.hgetall(keys.COUNTS)
     return int(counts.get(b"started", 0)) - RUNNING
 

@@ -7,6 +7,7 @@ from support.breakable import Breakable
 from support.cutting_proxy import cutting
 from support.invariants import Witness
 from support.stack import running
+from support.users import known
 from support.waiting import wait_until
 
 #: Exams that are started and decided.
@@ -17,10 +18,10 @@ XADD_COMMAND = b"XADD\r\n$16\r\ninvigil:commands\r\n"
 
 def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
     """The gateway sends a command again whose answer was lost; it is applied once."""
-    socket = breakable.folder / "redis.sock"
+    socket, logins = breakable.folder / "redis.sock", known(breakable.url)
     with (
         cutting(socket, marks=(XADD_COMMAND,), every=3) as proxy,
-        running(tmp_path, redis_url=proxy.url, mail_every=3600) as stack,
+        running(tmp_path, redis_url=proxy.url, redis_users=logins, mail_every=3600) as stack,
     ):
         witness = Witness(stack)
         for number in range(EXAMS):
@@ -40,10 +41,10 @@ def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
 @pytest.mark.parametrize("marks", [(b"XACK", b"EXEC"), (b"EVALSHA", b"invigil:inbox:")])
 def test_lost_answer_inside(breakable: Breakable, tmp_path: Path, marks: tuple[bytes, ...]) -> None:
     """An answer lost to a worker that settles, or to the dispatcher, is done with by itself."""
-    socket = breakable.folder / "redis.sock"
+    socket, logins = breakable.folder / "redis.sock", known(breakable.url)
     with (
         cutting(socket, marks=marks, every=2) as proxy,
-        running(tmp_path, redis_url=proxy.url, mail_every=3600) as stack,
+        running(tmp_path, redis_url=proxy.url, redis_users=logins, mail_every=3600) as stack,
     ):
         witness = Witness(stack)
         for number in range(EXAMS):

@@ -12,7 +12,6 @@ from support.desks import Desks
 from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
-from tasks.app import KEY_PREFIX
 from tasks.broker import broker_url
 
 
@@ -36,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 def desks(client: Client, server: Settings, tmp_path: Path) -> Iterator[Desks]:
     """A dispatcher and a worker that do what the test says."""
     with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        app.conf.broker_transport_options = {"global_keyprefix": keys.CELERY}
         yield Desks(client, app, server.model_copy(update={"data": tmp_path}))
 
 

@@ -14,11 +14,11 @@ from aiohttp import ClientSession
 from redis import Redis
 from support.breakable import Breakable
 from support.gateway import Process, process
+from support.users import admin
 from support.waiting import wait_until
 
 from ingest.lines import NDJSON
 from ops import keys
-from ops.connect import connect
 
 TYPE = {"Content-Type": NDJSON}
 
@@ -26,7 +26,7 @@ TYPE = {"Content-Type": NDJSON}
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

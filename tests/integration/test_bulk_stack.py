@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from support.stack import Stack
+from support.users import admin
 from support.waiting import wait_until
 
 from ops import keys
-from ops.connect import connect
 from ops.lag import has_unread
 
 #: How many; a hundred thousand take some minutes.
@@ -36,7 +36,7 @@ def send(stack: Stack, file: Path) -> "subprocess.CompletedProcess[str]":
 
 def is_done(stack: Stack) -> bool:
     """Whether nothing is unread or pending: every command's effect is on disk then."""
-    with connect(stack.settings.redis) as client:
+    with admin(stack.settings.redis) as client:
         groups: Any = client.xinfo_groups(keys.COMMANDS)
     return not has_unread(groups) and not any(group["pending"] for group in groups)
 

@@ -2,6 +2,7 @@
 
 import pytest
 from support.client import Client
+from support.users import as_dispatcher
 
 from dispatcher import lease
 from dispatcher.stream import Stream
@@ -38,7 +39,7 @@ def deadlines(client: Client) -> dict[str, float]:
 
 def swept(client: Client, store: Store) -> list[Exam]:
     """The exams that a whole sweep gives their deadlines back."""
-    return [exam for chunk in sweep(client, store) for exam in chunk]
+    return [exam for chunk in sweep(as_dispatcher(client), store) for exam in chunk]
 
 
 def send(client: Client, *, is_read: bool) -> None:
@@ -145,8 +146,8 @@ def filled(client: Client, count: int = 1_000) -> list[str]:
 
 def stream(client: Client) -> Stream:
     """The stream, as the active dispatcher sees it."""
-    assert lease.take(client, token="t")
-    return Stream(client, token="t")
+    assert lease.take(as_dispatcher(client), token="t")
+    return Stream(as_dispatcher(client), token="t")
 
 
 def test_trims_what_is_done(client: Client) -> None:

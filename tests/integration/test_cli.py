@@ -9,9 +9,9 @@ import pytest
 from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.stack import environment
+from support.users import admin, known
 
 from ops import preflight
-from ops.connect import connect
 from ops.settings import Settings
 
 PARTS = ["up", "gateway", "dispatcher", "worker", "beat", "send", "config"]
@@ -173,13 +173,13 @@ def test_up_strict_on_a_lax_redis(
     tmp_path: Path, breakable: Breakable, change: dict[str, str] | None, named: str
 ) -> None:
     """Strict durability on a server that does not keep it, or does not say, is refused."""
-    url = breakable.url
-    with connect(url) as client:
+    url = f"{breakable.url}?username=admin&password=any"
+    with admin(breakable.url) as client:
         for name, value in (change or {}).items():
             client.config_set(name, value)
         if change is None:
             client.execute_command("ACL", "SETUSER", "guest", "on", ">x", "~*", "+@all", "-config")
-            url = f"{url}?username=guest&password=x"
+            url = f"{breakable.url}?username=guest&password=x"
 
     done = invigil(tmp_path, "up", redis_url=url, INVIGIL_DURABILITY="strict")
 
@@ -190,10 +190,12 @@ def test_up_strict_on_a_lax_redis(
 
 def test_strict_redis_is_taken(breakable: Breakable) -> None:
     """A server that syncs each command is what strict asks for."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         client.config_set("appendfsync", "always")
 
-    preflight.complete(Settings(redis_url=breakable.url, port=0, durability="strict"))
+    url = f"{breakable.url}?username=admin&password=any"
+    logins = known(breakable.url)
+    preflight.complete(Settings(redis_url=url, redis_users=logins, port=0, durability="strict"))
 
 
 def test_up_without_redis(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.gateway import Process, on_stream, post, process
 from support.stalling import GOOD, KINDS, Stalling
+from support.users import admin
 from support.waiting import wait_until
 
 from ingest.connections import SPARE
 from ingest.lines import NDJSON
-from ops.connect import connect
 
 #: Clients of a kind.
 MANY = 200
@@ -36,7 +36,7 @@ NO_LIMIT = {"INVIGIL_MAX_WAIT": "86400"}
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

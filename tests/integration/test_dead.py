@@ -11,6 +11,7 @@ import pytest
 from support.client import Client
 from support.desks import Desks
 from support.log_lines import faults, read
+from support.users import variables
 
 from ops import keys, trace
 from ops.settings import Settings
@@ -22,7 +23,7 @@ LETTER = {"type": "exam.finish", "data": '{"pk":"a","status":"pass"}'}
 
 def run(server: Settings, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run ``invigil dead``."""
-    env = {**os.environ, "REDIS_URL": server.redis, "INVIGIL_DATA": str(folder)}
+    env = {**os.environ, **variables(server.redis), "INVIGIL_DATA": str(folder)}
     argv = [sys.executable, "-m", "ops.cli", "dead", *arguments]
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=30, check=False)
 

@@ -12,6 +12,7 @@ from celery import Celery
 from redis import Redis
 from structlog.testing import capture_logs
 from support.client import Client
+from support.users import as_dispatcher
 from support.waiting import wait_until
 
 from dispatcher import lease
@@ -20,33 +21,38 @@ from dispatcher.promote import promote
 from dispatcher.routes import MOST_PKS
 from dispatcher.stream import MOST_BELLS, MOST_ECHOES
 from dispatcher.turns import Dispatcher
-from ops import keys, trace
+from ops import keys, logins, trace
 from ops.connect import connect
+from ops.roles import Role
 from ops.settings import Settings
 from tasks import inbox
-from tasks.app import KEY_PREFIX
 from tasks.broker import broker_url
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-EXAM_QUEUE = KEY_PREFIX + keys.QUEUE_EXAM
-SLOW_QUEUE = KEY_PREFIX + keys.QUEUE_SLOW
+EXAM_QUEUE = keys.CELERY + keys.QUEUE_EXAM
+SLOW_QUEUE = keys.CELERY + keys.QUEUE_SLOW
 
 
 @pytest.fixture
 def app(server: Settings) -> Iterator[Celery]:
     """A Celery application on the private server, as far as sending needs one."""
     with Celery("test", broker=broker_url(server.redis), set_as_current=False) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": KEY_PREFIX}
+        app.conf.broker_transport_options = {"global_keyprefix": keys.CELERY}
         yield app
 
 
 def active(client: Client, app: Celery, server: Settings, token: str = "mine") -> Dispatcher:
     """Make a dispatcher that holds the lease and has finished its predecessor's work."""
-    assert lease.take(client, token=token)
+    assert lease.take(as_dispatcher(client), token=token)
     stop = threading.Event()
     dispatcher = Dispatcher(
-        client, app=app, settings=server, token=token, stop=stop, on_turn=lambda: None
+        as_dispatcher(client),
+        app=app,
+        settings=server,
+        token=token,
+        stop=stop,
+        on_turn=lambda: None,
     )
     dispatcher._stream.ensure_group()
     dispatcher.recover()
@@ -233,7 +239,7 @@ def test_recovers_first(client: Client, app: Celery, server: Settings) -> None:
     old = active(client, app, server)
     first = push(client, {"pk": "a"})
     assert old._stream.read_new()  # read, and then it dies
-    lease.release(client, token="mine")
+    lease.release(as_dispatcher(client), token="mine")
     push(client, {"pk": "a", "status": "pass"}, type_name="exam.finish")
 
     active(client, app, server, token="successor")
@@ -280,18 +286,18 @@ def test_acknowledged_is_not_placed(client: Client, app: Celery, server: Setting
 
 def test_one_active(client: Client) -> None:
     """Of two dispatchers one is active; the other follows as soon as the first lets go."""
-    assert lease.take(client, token="first")
+    assert lease.take(as_dispatcher(client), token="first")
 
-    assert not lease.take(client, token="second")
-    lease.release(client, token="second")
-    assert not lease.take(client, token="second")
-    lease.release(client, token="first")
-    assert lease.take(client, token="second")
+    assert not lease.take(as_dispatcher(client), token="second")
+    lease.release(as_dispatcher(client), token="second")
+    assert not lease.take(as_dispatcher(client), token="second")
+    lease.release(as_dispatcher(client), token="first")
+    assert lease.take(as_dispatcher(client), token="second")
 
 
 def test_lease_runs_out(client: Client) -> None:
     """A dispatcher that died is succeeded within three seconds."""
-    assert lease.take(client, token="dead")
+    assert lease.take(as_dispatcher(client), token="dead")
 
     assert 0 < client.pttl(keys.LEASE) < 3_000
 
@@ -299,16 +305,17 @@ def test_lease_runs_out(client: Client) -> None:
 def test_dead_is_succeeded_at_once(client: Client, server: Settings) -> None:
     """Who has no connection any more is not waited for; who has one, or may have one, is."""
     dead, heir = lease.new_token(), lease.new_token()
-    with connect(server.redis, name=dead) as lives:
+    login = logins.of(server, Role.DISPATCHER)
+    with connect(server.redis, login=login, name=dead) as lives:
         assert lease.take(lives, token=dead)
         client.persist(keys.LEASE)  # it does not run out meanwhile
-        assert not lease.take(client, token=heir)
+        assert not lease.take(as_dispatcher(client), token=heir)
 
-    wait_until(lambda: lease.take(client, token=heir), saying="the heir is active")
+    wait_until(lambda: lease.take(as_dispatcher(client), token=heir), saying="the heir is active")
 
     assert client.get(keys.LEASE) == heir.encode()
     client.set(keys.LEASE, "of another version")
-    assert not lease.take(client, token=dead)
+    assert not lease.take(as_dispatcher(client), token=dead)
 
 
 def test_server_that_does_not_tell(client: Client, server: Settings) -> None:
@@ -320,7 +327,7 @@ def test_server_that_does_not_tell(client: Client, server: Settings) -> None:
     with Redis.from_url(server.redis, username="quiet", password="any") as quiet:
         assert not lease.take(quiet, token="heir")
 
-    assert lease.take(client, token="heir")
+    assert lease.take(as_dispatcher(client), token="heir")
     client.acl_deluser("quiet")
 
 
@@ -347,7 +354,7 @@ def test_deadline_fires(client: Client, app: Celery, server: Settings) -> None:
     """A deadline that has passed leaves the set and becomes an expiry on the stream."""
     client.zadd(keys.DEADLINES, {"due": 1_000, "open": 4e12})
 
-    fired = promote(client).fired
+    fired = promote(as_dispatcher(client)).fired
 
     [(entry, fields)] = client.xrange(keys.COMMANDS)
     assert [("due", 1_000, entry.decode())] == [(f.pk, f.deadline_ms, f.entry) for f in fired]
@@ -360,7 +367,7 @@ def test_expiry_after_deadline(client: Client) -> None:
     for _ in range(200):
         seconds, microseconds = client.time()
         client.zadd(keys.DEADLINES, {"a": seconds * 1000 + microseconds // 1000})
-        while not (fired := promote(client).fired):
+        while not (fired := promote(as_dispatcher(client)).fired):
             pass
         assert int(fired[0].entry.partition("-")[0]) > fired[0].deadline_ms
 
@@ -370,7 +377,7 @@ def test_next_deadline(client: Client) -> None:
     seconds, _ = client.time()
     client.zadd(keys.DEADLINES, {"a": (seconds + 60) * 1000})
 
-    next_in_ms = promote(client).next_in_ms
+    next_in_ms = promote(as_dispatcher(client)).next_in_ms
 
     assert next_in_ms is not None
     assert 58_000 < next_in_ms <= 60_000

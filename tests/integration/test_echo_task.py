@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.client import Client
+from support.users import as_worker, variables
 
 from dispatcher.stream import IDLE_MS
 from ops import keys
@@ -53,7 +54,7 @@ def pending(client: Client) -> int:
 
 def run(server: Settings, entry: str, *, text: str = "hi", breaking: str = "") -> tuple[int, str]:
     """Run the task in a process of its own; return its exit status and what it printed."""
-    env = {**os.environ, "REDIS_URL": server.redis, "ENTRY": entry, "TEXT": text}
+    env = {**os.environ, **variables(server.redis), "ENTRY": entry, "TEXT": text}
     done = subprocess.run(
         [sys.executable, "-c", RUN % breaking], env=env, capture_output=True, text=True, check=False
     )
@@ -63,26 +64,26 @@ def run(server: Settings, entry: str, *, text: str = "hi", breaking: str = "") -
 
 def test_one_claim(client: Client, entry: str) -> None:
     """Of two tasks for one echo one gets it."""
-    assert Outcome.TAKEN == claims.take(client, claim(entry, "first"))
+    assert Outcome.TAKEN == claims.take(as_worker(client), claim(entry, "first"))
 
-    assert Outcome.BUSY == claims.take(client, claim(entry, "second"))
+    assert Outcome.BUSY == claims.take(as_worker(client), claim(entry, "second"))
 
 
 def test_claim_runs_out(client: Client, entry: str) -> None:
     """A dead task's claim is gone before its entry is delivered again."""
     dead = claim(entry, "dead")
-    claims.take(client, dead)
+    claims.take(as_worker(client), dead)
 
     assert 0 < client.pttl(dead.key) < IDLE_MS
 
 
 def test_renewed(client: Client, entry: str) -> None:
     """A sleeping echo's entry looks fresh to the dispatcher, and was delivered once."""
-    claims.take(client, claim(entry, "me"))
+    claims.take(as_worker(client), claim(entry, "me"))
     consumer = keys.SLOW_CONSUMER
     client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, [entry], idle=60_000, retrycount=1)
 
-    claims.renew(client, claim(entry, "me"))
+    claims.renew(as_worker(client), claim(entry, "me"))
 
     found: Any
     [found] = client.xpending_range(keys.COMMANDS, keys.GROUP, min="-", max="+", count=1)
@@ -94,22 +95,22 @@ def test_renewed(client: Client, entry: str) -> None:
 def test_claim_lost(client: Client, entry: str, holder: str | None) -> None:
     """A task that slept for too long finds out before it prints."""
     if holder:
-        claims.take(client, claim(entry, holder))
+        claims.take(as_worker(client), claim(entry, holder))
 
     with pytest.raises(ClaimLost):
         slow.sleep_and_renew(client, claim(entry, "me"), delay_s=0.01)
     with pytest.raises(ClaimLost):
-        claims.begin_printing(client, claim(entry, "me"), at_ms=1)
+        claims.begin_printing(as_worker(client), claim(entry, "me"), at_ms=1)
 
 
 def test_done(client: Client, entry: str) -> None:
     """A finished echo is acknowledged, remembered for a day, and never taken again."""
     mine = claim(entry, "me")
-    claims.take(client, mine)
+    claims.take(as_worker(client), mine)
 
-    claims.settle(client, mine)
+    claims.settle(as_worker(client), mine)
 
-    assert Outcome.DONE == claims.take(client, claim(entry, "again"))
+    assert Outcome.DONE == claims.take(as_worker(client), claim(entry, "again"))
     assert 0 == pending(client)
     assert 3_600 < client.ttl(mine.key) <= claims.KEPT_S
 
@@ -117,14 +118,14 @@ def test_done(client: Client, entry: str) -> None:
 def test_lost_answers(client: Client, entry: str) -> None:
     """The notes before and after the print may be sent twice."""
     mine = claim(entry, "me")
-    claims.take(client, mine)
+    claims.take(as_worker(client), mine)
 
     for _ in range(2):
-        claims.begin_printing(client, mine, at_ms=1)
+        claims.begin_printing(as_worker(client), mine, at_ms=1)
     for _ in range(2):
-        claims.settle(client, mine)
+        claims.settle(as_worker(client), mine)
 
-    assert Outcome.DONE == claims.take(client, mine)
+    assert Outcome.DONE == claims.take(as_worker(client), mine)
 
 
 def test_printed_once(client: Client, entry: str, server: Settings) -> None:

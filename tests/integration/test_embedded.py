@@ -1,5 +1,6 @@
 """The embedded server: its keys, its lock, and its end."""
 
+import json
 import os
 import signal
 import stat
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 from support.server import program
+from support.users import ADMIN, add_admin, admin
 
 from ops import embedded, lockfile
 from ops.places import MAX_SOCKET_PATH
@@ -37,7 +39,9 @@ with running(Settings.read(data=sys.argv[1]), server=Path(sys.argv[2])) as serve
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a new data folder, with the embedded server."""
     monkeypatch.delenv("REDIS_URL", raising=False)
-    return Settings.read(data=tmp_path / "data")
+    settings = Settings.read(data=tmp_path / "data")
+    add_admin(settings)
+    return settings
 
 
 def wait_until(fact: Callable[[], bool], *, timeout_s: float = 10, saying: str) -> None:
@@ -71,21 +75,17 @@ def hold(settings: Settings) -> tuple["subprocess.Popen[str]", int]:
 def test_keys_survive_a_restart(settings: Settings) -> None:
     """What was written is there after the server has ended in order and was started again."""
     with embedded.running(settings, server=SERVER):
-        redis.Redis.from_url(settings.redis).set("exam", "math-7")
+        admin(settings.redis).set("exam", "math-7")
 
     with embedded.running(settings, server=SERVER):
-        assert redis.Redis.from_url(settings.redis).get("exam") == b"math-7"
+        assert admin(settings.redis).get("exam") == b"math-7"
 
 
 @pytest.mark.parametrize(("durability", "sync"), [("normal", "everysec"), ("strict", "always")])
 def test_durability(settings: Settings, durability: str, sync: str) -> None:
     """Strict durability has each command on the disk before it is answered."""
     chosen = settings.model_copy(update={"durability": durability})
-    url = chosen.redis
-    with (
-        embedded.running(chosen, server=SERVER),
-        redis.Redis.from_url(url, decode_responses=True) as client,
-    ):
+    with embedded.running(chosen, server=SERVER), admin(chosen.redis) as client:
         seen: Any = client.config_get("append*")
 
     assert ("yes", sync) == (seen["appendonly"], seen["appendfsync"])
@@ -94,11 +94,11 @@ def test_durability(settings: Settings, durability: str, sync: str) -> None:
 def test_keys_survive_a_kill(settings: Settings) -> None:
     """What was acknowledged is there after the server was killed with -9."""
     with embedded.running(settings, server=SERVER) as server:
-        redis.Redis.from_url(settings.redis).set("exam", "math-7")
+        admin(settings.redis).set("exam", "math-7")
         server.kill()
 
     with embedded.running(settings, server=SERVER):
-        assert redis.Redis.from_url(settings.redis).get("exam") == b"math-7"
+        assert admin(settings.redis).get("exam") == b"math-7"
 
 
 def test_second_server_is_refused(settings: Settings) -> None:
@@ -140,12 +140,12 @@ def test_next_server_waits_for_one_that_ends(settings: Settings) -> None:
 def test_server_ends_with_its_parent(settings: Settings) -> None:
     """The one who started the server is killed with -9: the server saves and ends."""
     holder, server = hold(settings)
-    with holder, redis.Redis.from_url(settings.redis) as client:
+    with holder, admin(settings.redis) as client:
         client.set("exam", "math-7")
         holder.kill()
 
         wait_until(lambda: has_ended(server), saying="the server has ended")
-    with embedded.running(settings, server=SERVER), redis.Redis.from_url(settings.redis) as client:
+    with embedded.running(settings, server=SERVER), admin(settings.redis) as client:
         assert client.get("exam") == b"math-7"
 
 
@@ -172,7 +172,7 @@ def test_no_port_is_open(settings: Settings) -> None:
     """The server listens on its socket alone, and never drops a key for want of memory."""
     with (
         embedded.running(settings, server=SERVER),
-        redis.Redis.from_url(settings.redis) as client,
+        admin(settings.redis) as client,
     ):
         wanted = {"port": "0", "maxmemory-policy": "noeviction", "appendonly": "yes", "save": ""}
         assert wanted == {name: client.config_get(name)[name] for name in wanted}
@@ -181,11 +181,70 @@ def test_no_port_is_open(settings: Settings) -> None:
 def test_failed_start_shows_the_log(settings: Settings) -> None:
     """A server that cannot start is an error with its last words."""
     broken = settings.redis_folder / "appendonlydir"
-    broken.parent.mkdir(parents=True)
+    broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text("not a folder")
 
     with (
         pytest.raises(embedded.NotStarted, match="appendonlydir"),
+        embedded.running(settings, server=SERVER),
+    ):
+        pass
+
+
+def test_users_stay(settings: Settings) -> None:
+    """A server that is started again has the same users, those of the operator's own among them."""
+    with embedded.running(settings, server=SERVER):
+        before = embedded.acl_path(settings).read_text()
+
+    with embedded.running(settings, server=SERVER), admin(settings.redis) as client:
+        assert ADMIN == client.acl_whoami()
+    assert before == embedded.acl_path(settings).read_text()
+    assert settings.redis_logins
+    for path in (embedded.acl_path(settings), settings.redis_logins):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_edited_users_are_refused(settings: Settings) -> None:
+    """A right that somebody has given by hand is named, and the server does not start with it."""
+    with embedded.running(settings, server=SERVER):
+        path = embedded.acl_path(settings)
+    before = path.read_text()
+    path.write_text(before.replace("+ping +select", "+ping +select +flushall", 1))
+
+    with (
+        pytest.raises(embedded.NotStarted, match=r"line 1: user default has \+flushall;"),
+        embedded.running(settings, server=SERVER),
+    ):
+        pass
+
+    path.write_text(before)
+    with embedded.running(settings, server=SERVER):
+        pass
+
+
+def test_users_of_another_release_are_made_anew(settings: Settings) -> None:
+    """Rules that no hand has changed, but that are not this release's, are written anew."""
+    with embedded.running(settings, server=SERVER):
+        path, logins = embedded.acl_path(settings), settings.redis_logins
+    assert logins
+    before = path.read_text()
+    path.write_text(before.replace(" +exec", "", 1))
+    old = json.loads(logins.read_text())
+    logins.write_text(json.dumps({**old, "rules": "of another release"}))
+
+    with embedded.running(settings, server=SERVER):
+        assert before == path.read_text()
+    assert old == json.loads(logins.read_text())
+
+
+def test_open_logins_are_refused(settings: Settings) -> None:
+    """Passwords that others can read are passwords no more."""
+    with embedded.running(settings, server=SERVER):
+        assert settings.redis_logins
+    settings.redis_logins.chmod(0o644)
+
+    with (
+        pytest.raises(embedded.NotStarted, match=r"open to others \(644\); close it: chmod 600"),
         embedded.running(settings, server=SERVER),
     ):
         pass

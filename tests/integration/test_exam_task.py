@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from support.client import Client
+from support.users import as_worker
 
 from filestore.document import Damaged
 from filestore.exam import Exam, transition
@@ -54,7 +55,10 @@ def ring(
     client: Client, store: Store, pk: str = "a", *, orphan_after_s: int = 10**10
 ) -> Status | None:
     """Answer the exam's bell and say where the exam stands on disk."""
-    answer(pk, Desk(redis=client, store=store, orphan_after_s=orphan_after_s, most_attempts=5))
+    answer(
+        pk,
+        Desk(redis=as_worker(client), store=store, orphan_after_s=orphan_after_s, most_attempts=5),
+    )
     exam = store.load(pk)
     return exam.standing.status if exam else None
 

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 from support.breakable import Breakable
 from support.client import Client
+from support.users import admin, as_gateway
 from support.waiting import wait_until
 
 from ingest.feed import GAP, Feed, Happening
 from ops import keys, outage
-from ops.connect import connect, connect_async
 
 #: Seconds for what is waited for to become true, on a busy machine.
 PATIENCE_S = 30
@@ -28,7 +28,7 @@ def nothing_is_away() -> None:
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Client]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 
@@ -61,7 +61,7 @@ class Heard(list[Happening]):
 @contextlib.asynccontextmanager
 async def reading(url: str) -> AsyncIterator[Feed]:
     """Read the stream of events of a server."""
-    async with connect_async(url) as client:
+    async with as_gateway(url) as client:
         feed = Feed(client)
         feed.start()
         try:

@@ -10,8 +10,7 @@ from redis import Redis
 from support.breakable import Breakable
 from support.cutting_proxy import cutting
 from support.gateway import on_stream, post, process
-
-from ops.connect import connect
+from support.users import admin, known
 
 KEY = {"Idempotency-Key": "the-same"}
 
@@ -33,7 +32,7 @@ async def test_two_gateways_one_killed(breakable: Breakable, tmp_path: Path) -> 
     with (
         process(tmp_path / "a", breakable.url) as first,
         process(tmp_path / "b", breakable.url) as second,
-        connect(breakable.url) as client,
+        admin(breakable.url) as client,
     ):
         urls = [first.url(), second.url()]
         asked = [
@@ -52,11 +51,11 @@ async def test_two_gateways_one_killed(breakable: Breakable, tmp_path: Path) -> 
 
 async def test_lost_answer(breakable: Breakable, tmp_path: Path) -> None:
     """What is sent again because Redis' answer was lost is not there twice."""
-    socket = breakable.folder / "redis.sock"
+    socket, logins = breakable.folder / "redis.sock", str(known(breakable.url))
     with (
         cutting(socket, marks=(b"EVAL", b"invigil:once:"), every=2) as proxy,
-        process(tmp_path / "a", proxy.url) as gateway,
-        connect(breakable.url) as client,
+        process(tmp_path / "a", proxy.url, INVIGIL_REDIS_USERS=logins) as gateway,
+        admin(breakable.url) as client,
     ):
         url = f"{gateway.url()}/echo"
         answers = [
@@ -72,7 +71,7 @@ async def test_lost_answer(breakable: Breakable, tmp_path: Path) -> None:
 
 async def test_kept_for_a_day(breakable: Breakable, tmp_path: Path) -> None:
     """A key is remembered for a day, and no longer."""
-    with process(tmp_path / "a", breakable.url) as gateway, connect(breakable.url) as client:
+    with process(tmp_path / "a", breakable.url) as gateway, admin(breakable.url) as client:
         await post(f"{gateway.url()}/echo", {"text": "hi"}, **KEY)
 
         assert _remaining(client) == [24 * 3600]

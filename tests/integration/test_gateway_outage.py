@@ -9,18 +9,18 @@ import pytest
 from redis import Redis
 from support.breakable import Breakable
 from support.gateway import Http, on_stream, problem, serving
+from support.users import admin
 from support.waiting import wait_until
 
 from filestore.store import Store
 from ingest.commands import Echo
 from ingest.producer import ANSWER_LIMIT_S
-from ops.connect import connect
 
 
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

@@ -12,16 +12,16 @@ import pytest
 from redis import Redis
 from support.breakable import Breakable
 from support.gateway import post, process
+from support.users import admin
 from support.waiting import wait_until
 
 from ops import keys
-from ops.connect import connect
 
 
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

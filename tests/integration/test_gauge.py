@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 from support.client import Client
 from support.gateway import Http, problem
 from support.metrics import value
+from support.users import as_gateway
 from support.waiting import wait_until
 
 from filestore.store import Store
 from ingest import gauge, pressure
 from ingest.gateway import make_app
 from ops import keys
-from ops.connect import connect_async
 from ops.settings import Settings
 
 NDJSON = "application/x-ndjson"
@@ -36,7 +36,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.asynccontextmanager
 async def serving(data: Path, server: Settings, **limits: Any) -> AsyncIterator[Http]:
     """Serve a gateway with limits; nobody dispatches."""
-    async with connect_async(server.redis) as client:
+    async with as_gateway(server.redis) as client:
         settings = Settings(**{"data": data, "redis_url": server.redis, **limits})
         app = make_app(settings, client, Store(data / "exams"))
         async with TestClient(TestServer(app)) as http:

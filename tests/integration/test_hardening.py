@@ -8,13 +8,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from redis import Redis
 from support.gateway import Http
+from support.users import as_gateway
 
 from filestore.store import Store
 from ingest import keyring
 from ingest.access import Scope, new_key
 from ingest.gateway import make_app
 from ingest.hardening import HEADERS
-from ops.connect import connect_async
 from ops.settings import Settings
 
 SITE = "https://exams.example.org"
@@ -24,7 +24,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Http]:
     """A client of a gateway with these settings."""
-    async with connect_async(settings.redis) as client:
+    async with as_gateway(settings.redis) as client:
         app = make_app(settings, client, Store(settings.exams))
         async with TestClient(TestServer(app)) as http:
             yield http

@@ -20,7 +20,6 @@ from support.waiting import wait_until
 from filestore.name import is_name
 from ingest.calls.table import OPERATIONS
 from ops import keys
-from tasks.app import KEY_PREFIX
 
 anything = texts | st.text(max_size=60)
 QUEUES = (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
@@ -168,7 +167,7 @@ def test_what_is_put_into_a_queue(stack: Stack, tmp_path: Path, queue: str) -> N
     texts_of_it = [json.dumps(one) for one in bad.values()] + list(queue_messages.NO_JSON)
     before, own = len(refusals(stack, queue)), stack.pid(f"worker-{queue}")
 
-    stack.redis().lpush(KEY_PREFIX + queue, *texts_of_it)
+    stack.redis().lpush(keys.CELERY + queue, *texts_of_it)
 
     wait_until(
         lambda: len(refusals(stack, queue)) == before + len(texts_of_it),
@@ -184,7 +183,7 @@ def test_what_is_put_into_a_queue(stack: Stack, tmp_path: Path, queue: str) -> N
 def test_bell_for_many_exams(stack: Stack) -> None:
     """Thousands of names of exams that there are not make no file, and no worker ends of them."""
     bell = queue_messages.message(queue_messages.body([f"nobody-{n}" for n in range(3000)]))
-    stack.redis().lpush(KEY_PREFIX + keys.QUEUE_EXAM, json.dumps(bell))
+    stack.redis().lpush(keys.CELERY + keys.QUEUE_EXAM, json.dumps(bell))
 
     probe(stack, keys.QUEUE_EXAM)
     assert not list(stack.settings.exams.glob("*/nobody-*"))
@@ -198,7 +197,7 @@ def test_inbox_of_another_folder(stack: Stack) -> None:
     client.hset(keys.inbox(pk), "1-0", f"1 {letter}")
     bell = queue_messages.message(queue_messages.body([pk]))
 
-    client.lpush(KEY_PREFIX + keys.QUEUE_EXAM, json.dumps(bell))
+    client.lpush(keys.CELERY + keys.QUEUE_EXAM, json.dumps(bell))
 
     probe(stack, keys.QUEUE_EXAM)
     client.delete(keys.inbox(pk))
@@ -226,7 +225,7 @@ def probe(stack: Stack, queue: str) -> None:
             before = digests(stack)
             own = queue_messages.headers(task="tasks.mail")
             call = queue_messages.message(queue_messages.body(), headers=own)
-            stack.redis().lpush(KEY_PREFIX + queue, json.dumps(call))
+            stack.redis().lpush(keys.CELERY + queue, json.dumps(call))
             wait_until(lambda: digests(stack) > before, saying="the next digest is done")
 
 

@@ -18,13 +18,13 @@ from support.breakable import Breakable
 from support.client import Client
 from support.events import Event, Stream, events, listening_to, session
 from support.gateway import Http, problem, serving
+from support.users import admin, as_gateway
 from support.waiting import wait_until
 
 from filestore.store import Store
 from ingest import live, past, reader
 from ingest.gateway import make_app
 from ops import keys
-from ops.connect import connect, connect_async
 from ops.settings import Settings
 
 #: Seconds for what must come, on a busy machine.
@@ -274,7 +274,7 @@ async def test_readers_end_with_the_process(
     server: Settings, client: Client, tmp_path: Path
 ) -> None:
     """When the gateway ends, streams end at once and in order, not after its grace."""
-    async with connect_async(server.redis) as redis:
+    async with as_gateway(server.redis) as redis:
         app = make_app(Settings(redis_url=server.redis), redis, Store(tmp_path / "exams"))
         runner = web.AppRunner(app, shutdown_timeout=PATIENCE_S)
         await runner.setup()
@@ -441,7 +441,7 @@ async def test_a_thousand_readers(http: Http, client: Client, readers: Any) -> N
 async def test_resume_without_redis(breakable: Breakable, tmp_path: Path) -> None:
     """Who comes again while Redis is away is kept, and gets all when Redis is back."""
     async with serving(breakable.url, Store(tmp_path / "exams")) as http, session() as other:
-        with connect(breakable.url) as client:
+        with admin(breakable.url) as client:
             first, _ = happen(client, "a", "b")
             breakable.kill()
             async with other.get(http.make_url("/events"), headers=after(first)) as response:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.client import Client
 from support.stack import Stack, environment, running
+from support.users import as_worker
 from support.waiting import wait_until
 
 from ops import keys
@@ -153,10 +154,10 @@ def counts(client: Client) -> Client:
 
 def test_missed_slot_is_caught_up(counts: Client) -> None:
     """A digest tells of everything since the last one that went out, however long ago."""
-    _, moved = look(counts, None, slot_s=300)
+    _, moved = look(as_worker(counts), None, slot_s=300)
     counts.hincrby(keys.COUNTS, "started", 5)
 
-    digest, _ = look(counts, moved, slot_s=3_000)
+    digest, _ = look(as_worker(counts), moved, slot_s=3_000)
 
     assert 300 == digest.since_s
     assert 5 == digest.groups[0].count
@@ -166,8 +167,8 @@ def test_names(counts: Client) -> None:
     """A digest names the exams, each in one digest only; a refusal is no change."""
     data = json.dumps({"pk": "c", "status": "started"})
     counts.xadd(keys.EVENTS, {"type": "exam.refused", "data": data})
-    digest, moved = look(counts, None, slot_s=300)
-    again, _ = look(counts, moved, slot_s=600)
+    digest, moved = look(as_worker(counts), None, slot_s=300)
+    again, _ = look(as_worker(counts), moved, slot_s=600)
 
     assert ("a", "b") == digest.groups[0].pks
     assert () == again.groups[0].pks
@@ -177,7 +178,7 @@ def test_redis_began_anew(counts: Client) -> None:
     """When Redis lost its counters, the digest counts from its new beginning."""
     bookmark = Bookmark(slot_s=300, event="9999999999999-0", counts={"started": 100})
 
-    digest, _ = look(counts, bookmark, slot_s=600)
+    digest, _ = look(as_worker(counts), bookmark, slot_s=600)
 
     assert 2 == digest.groups[0].count
 

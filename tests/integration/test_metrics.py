@@ -15,6 +15,7 @@ from support.client import Client
 from support.desks import Desks
 from support.gateway import Http, process, serving
 from support.metrics import found, value
+from support.users import admin
 
 import tasks.exam
 from filestore.exam import Verdict
@@ -325,7 +326,7 @@ def test_the_silent_are_struck_off(client: Client) -> None:
 
 def test_what_cannot_be_told_is_not_waited_for(breakable: Breakable) -> None:
     """Where Redis is away, what is counted beside the work is left out, and nothing raises."""
-    client = redis.Redis.from_url(breakable.url)
+    client = admin(breakable.url)
     breakable.kill()
 
     tally.note(client, "failures:x")

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from redis import Redis
 from support.gateway import Http, serving
+from support.users import as_dispatcher
 
 from filestore.store import Store
 from ingest import asyncapi
@@ -57,7 +58,9 @@ def test_dead_letter_is_as_described(client: Redis) -> None:
     client.xgroup_create(keys.COMMANDS, keys.GROUP, "0", mkstream=True)
     entry: Any = client.xadd(keys.COMMANDS, {"type": "exam.lose", "data": "{}"})
     client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
-    assert bury(client, entry=entry.decode(), reason="type: is unknown", error="a digest")
+    assert bury(
+        as_dispatcher(client), entry=entry.decode(), reason="type: is unknown", error="a digest"
+    )
 
     dead: Any = client.xrange(keys.DEAD)
     [(_, fields)] = dead

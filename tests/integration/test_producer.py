@@ -8,23 +8,23 @@ import pytest
 from redis import Redis
 from support.breakable import Breakable
 from support.gateway import on_stream
+from support.users import admin, as_gateway
 
 from ingest.commands import Command, Echo
 from ingest.producer import ANSWER_LIMIT_S, MAX_BATCH, Producer, Unavailable
-from ops.connect import connect, connect_async
 
 
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 
 @pytest.fixture
 async def producer(breakable: Breakable) -> AsyncIterator[Producer]:
     """A producer without a gateway around it."""
-    async with connect_async(breakable.url) as client:
+    async with as_gateway(breakable.url) as client:
         producer = Producer(client)
         yield producer
         await producer.aclose()

@@ -8,10 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 from support.client import Client
 from support.desks import Desks
+from support.users import as_role, as_worker
 from support.waiting import wait_until
 
 from filestore.document import Damaged
 from ops import keys
+from ops.roles import Role
 from ops.settings import Settings
 from tasks import dead
 from tasks.world import note_damage
@@ -73,7 +75,7 @@ def damage(desks: Desks, change: Callable[[bytes], bytes] = DAMAGE["empty"]) -> 
     path.write_bytes(text)
     with pytest.raises(Damaged) as caught:
         desks.store.load("a")
-    note_damage(desks.client, "a", caught.value)
+    note_damage(as_worker(desks.client), "a", caught.value)
     return text
 
 
@@ -189,7 +191,7 @@ def test_replayed_letter(desks: Desks, client: Client) -> None:
     start_ms = tell(desks)
     result = desks.push("exam.finish", f"{start_ms + 5_000}-0", pk="a", status="pass")
     desks.dispatch()
-    assert dead.replay(client, desks.bury(result))
+    assert dead.replay(as_role(client, Role.OPERATOR), desks.bury(result))
     desks.dispatch()
     desks.apply()
     assert "pass" == desks.document()["status"]

@@ -13,12 +13,12 @@ from support.authority import Authority, variables
 from support.breakable import Breakable
 from support.gateway import Process, on_stream, process
 from support.keyed import make
+from support.users import admin
 from support.waiting import wait_until
 
 from ingest.access import Scope
 from ingest.lines import MAX_LINE_BYTES
 from ops import keys, send_file
-from ops.connect import connect
 from ops.send_cli import command
 
 LINES = [f'{{"type":"exam.start","data":{{"pk":"exam-{number}"}}}}\n' for number in range(1, 5)]
@@ -30,7 +30,7 @@ PATIENT = {"INVIGIL_MAX_WAIT": "3600"}
 @pytest.fixture
 def client(breakable: Breakable) -> Iterator[Redis]:
     """The test's own view of Redis."""
-    with connect(breakable.url) as client:
+    with admin(breakable.url) as client:
         yield client
 
 

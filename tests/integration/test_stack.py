@@ -15,7 +15,6 @@ from support.waiting import wait_until
 
 from filestore.document import from_iso
 from ops import keys, trace
-from tasks.app import KEY_PREFIX
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE_ID = TRACEPARENT.split("-")[1]
@@ -334,7 +333,7 @@ def test_keys_have_reasons(stack: Stack) -> None:
     ours = {key for key in without if not key.startswith("invigil:celery:")}
     assert ours <= named
     # Celery's own: what binds queues to exchanges, messages under way, and bells that wait.
-    queues = {KEY_PREFIX + name for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)}
+    queues = {keys.CELERY + name for name in (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)}
     celery = without - ours - queues
     assert all("_kombu." in key or "unacked" in key for key in celery)
 

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops.connect import UNAVAILABLE, connect
+from ops.connect import UNAVAILABLE
+from support import users
 from support.waiting import wait_until
 
 
@@ -22,12 +23,14 @@ class Breakable:
         self._env = {**os.environ, **(env or {})}
         self._program = program
         self.url = f"unix://{folder}/redis.sock"
+        users.write(folder)
         self.start()
 
     def start(self) -> None:
         """Start it, and return when it answers."""
         argv = [str(self._program), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
         argv += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
+        argv += ["--aclfile", f"{self.folder}/users.acl"]
         self._process = subprocess.Popen(argv, env=self._env, stdout=subprocess.DEVNULL)
         try:
             wait_until(self.answers, saying="Redis answers")
@@ -38,7 +41,7 @@ class Breakable:
     def answers(self) -> bool:
         """Whether it takes commands."""
         try:
-            with connect(self.url) as client:
+            with users.admin(self.url) as client:
                 return bool(client.ping())
         except UNAVAILABLE:
             return False

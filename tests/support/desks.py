@@ -13,8 +13,8 @@ from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
 from support.client import Client
+from support.users import as_dispatcher, as_worker
 from tasks import dead
-from tasks.app import KEY_PREFIX
 from tasks.exam import Desk, answer
 
 #: Milliseconds that a turn may take on a busy machine until it has read, which renews the lease.
@@ -26,13 +26,15 @@ class Desks:
 
     def __init__(self, client: Client, app: Celery, settings: Settings) -> None:
         self.client = client
+        self._worker = as_worker(client)
         self.settings = settings
         self.store = Store(settings.exams)
         self.store.prepare()
-        assert lease.take(client, token="mine")
+        dispatcher = as_dispatcher(client)
+        assert lease.take(dispatcher, token="mine")
         stop = threading.Event()
         self.dispatcher = Dispatcher(
-            client, app=app, settings=settings, token="mine", stop=stop, on_turn=lambda: None
+            dispatcher, app=app, settings=settings, token="mine", stop=stop, on_turn=lambda: None
         )
         self.dispatcher._stream.ensure_group()
 
@@ -43,14 +45,14 @@ class Desks:
 
     def dispatch(self) -> None:
         """Read what is new, and place it. Bells that wait are taken first, as by a worker."""
-        self.client.delete(KEY_PREFIX + keys.QUEUE_EXAM)
+        self.client.delete(keys.CELERY + keys.QUEUE_EXAM)
         self.client.set(keys.LEASE, "mine", px=LEASE_MS)  # even one about to run out is renewed
         self.dispatcher._fire_at = 0.0  # looks at deadlines, however soon after the last turn
         self.dispatcher.turn()
 
     def apply(self, pk: str = "a") -> None:
         """Answer the bell."""
-        desk = Desk(redis=self.client, store=self.store, orphan_after_s=300, most_attempts=5)
+        desk = Desk(redis=self._worker, store=self.store, orphan_after_s=300, most_attempts=5)
         answer(pk, desk)
 
     def document(self, pk: str = "a") -> dict[str, Any]:
@@ -61,5 +63,5 @@ class Desks:
 
     def bury(self, entry: str, pk: str | None = "a") -> str:
         """Set an entry aside as if it had failed too often; return the letter's id."""
-        assert dead.bury(self.client, entry=entry, reason="failed 5 times", pk=pk)
+        assert dead.bury(self._worker, entry=entry, reason="failed 5 times", pk=pk)
         return str(self.client.xrevrange(keys.DEAD, count=1)[0][0], "ascii")

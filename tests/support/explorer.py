@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import redis
@@ -30,9 +30,11 @@ from dispatcher.stream import Stream
 from dispatcher.turns import Dispatcher
 from filestore.exam import Exam
 from filestore.store import Store
-from ops import keys
+from ops import keys, logins
 from ops.chaos.oracle import Came, expected
+from ops.roles import Role
 from ops.settings import Settings
+from support import users
 
 #: Milliseconds, far shorter than in life: of a lease, until an entry counts as idle, at most.
 LEASE_MS, IDLE_MS, LONGEST_IDLE_MS = 40, 200, 400
@@ -94,7 +96,9 @@ class World:
     def __init__(self, settings: Settings, folder: Path, seed: int) -> None:
         self.rng = Random(seed)
         self.settings = settings.model_copy(update={"data": folder, "exam_duration": DURATION_S})
-        self.redis = SteppingRedis.from_url(settings.redis)
+        self.redis = _as(settings, None)
+        self.dispatcher = _as(settings, Role.DISPATCHER)
+        self.worker = _as(settings, Role.WORKER)
         self.store = Store(self.settings.exams)
         self.bells: list[list[str]] = []
         self.came: dict[str, list[Came]] = defaultdict(list)
@@ -127,9 +131,9 @@ class World:
         self._born += 1
         token = f"token-{self._born}"
         while True:
-            if dispatcher.lease.take(self.redis, token=token):
+            if dispatcher.lease.take(self.dispatcher, token=token):
                 one = Dispatcher(
-                    self.redis,
+                    self.dispatcher,
                     app=None,
                     settings=self.settings,
                     token=token,
@@ -232,6 +236,14 @@ class World:
         return found
 
 
+def _as(settings: Settings, role: Role | None) -> SteppingRedis:
+    """Connect as a role; without one as the administrator, who produces and judges."""
+    who: dict[str, Any] = {"username": users.ADMIN, "password": "any"}
+    if role:
+        who = {"credential_provider": logins.of(settings, role)}
+    return cast(SteppingRedis, SteppingRedis.from_url(settings.redis, **who))
+
+
 def _pks_of(_: object, messages: list[Any]) -> list[Any]:
     """Write messages as this world's bells are written."""
     return [message.args[0] for message in messages]
@@ -258,11 +270,12 @@ def world(settings: Settings, folder: Path, seed: int) -> Iterator[World]:
         (Stream, "wait", lambda *_: step()),
         (time, "sleep", lambda _: step()),
         (Store, "save", lambda store, exam: one.save(store, exam)),  # noqa: PLW0108 - it binds
-        (tasks.exam, "redis_client", lambda: one.redis),
+        (tasks.exam, "redis_client", lambda: one.worker),
         (tasks.exam, "store", lambda: one.store),
     ]
     with ExitStack() as stack:
-        stack.callback(one.redis.close)
+        for client in (one.redis, one.dispatcher, one.worker):
+            stack.callback(client.close)
         for where, name, value in patches:
             stack.enter_context(patch.object(where, name, value))
         yield one

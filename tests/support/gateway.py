@@ -16,9 +16,10 @@ from redis import Redis
 from filestore.store import Store
 from ingest.commands import Command, decode
 from ingest.gateway import make_app
-from ops import keys
+from ops import keys, logins
 from ops.connect import connect_async
-from ops.settings import Settings
+from ops.roles import Role
+from support import users
 from support.waiting import wait_until
 
 Http = TestClient[web.Request, web.Application]
@@ -31,8 +32,9 @@ RUN += "sys.exit(run(Settings.read()))"
 @contextlib.asynccontextmanager
 async def serving(redis_url: str, store: Store) -> AsyncIterator[Http]:
     """Serve in this process, and give a client of it."""
-    settings = Settings(redis_url=redis_url)
-    async with connect_async(redis_url) as client:
+    settings = users.of(redis_url)
+    login = logins.of(settings, Role.GATEWAY)
+    async with connect_async(redis_url, login=login) as client:
         app = make_app(settings, client, store)
         async with TestClient(TestServer(app)) as http:
             yield http
@@ -58,10 +60,10 @@ class Process:
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
         self._log = folder / "logs" / f"{env.get('INVIGIL_PART', 'gateway')}.jsonl"
-        known = {"INVIGIL_DATA": str(folder), "REDIS_URL": redis_url, "INVIGIL_PORT": "0"}
+        given = {"INVIGIL_DATA": str(folder), "INVIGIL_PORT": "0", **users.variables(redis_url)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN],
-            env={**os.environ, **known, **env},
+            env={**os.environ, **given, **env},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,16 +11,16 @@ from filestore.store import Store
 from ingest import access, keyring
 from ingest.access import Scope
 from ingest.gateway import make_app
-from ops.connect import connect_async
 from ops.settings import Settings
 from support.gateway import Http
+from support.users import as_gateway
 
 
 @contextlib.asynccontextmanager
 async def serving(data: Path, redis_url: str, **settings: Any) -> AsyncIterator[Http]:
     """Serve a gateway of a data folder."""
     settings = {"data": data, "redis_url": redis_url, **settings}
-    async with connect_async(redis_url) as client:
+    async with as_gateway(redis_url) as client:
         app = make_app(Settings(**settings), client, Store(data / "exams"))
         async with TestClient(TestServer(app)) as http:
             yield http

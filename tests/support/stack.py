@@ -17,6 +17,7 @@ from typing import Any
 import redis
 
 from ops.settings import Settings
+from support import users
 from support.log_lines import faults
 from support.waiting import wait_until
 
@@ -50,8 +51,8 @@ class Stack:
     _parsed_of: tuple[Path, int] = (Path(), 0)
 
     def redis(self) -> redis.Redis:
-        """Connect to the stack's Redis."""
-        return redis.Redis.from_url(self.settings.redis)
+        """Connect to the stack's Redis, as who may look at all of it."""
+        return users.admin(self.settings.redis)
 
     def lines(self, event: str = "", **keys: object) -> list[dict[str, Any]]:
         """Read the lines on standard output so far, by name and values."""
@@ -151,12 +152,13 @@ def running(
         variables: Of the environment, besides *settings*.
     """
     if redis_url:
-        with redis.Redis.from_url(redis_url) as client:
+        with users.admin(redis_url) as client:
             client.flushall()
     stack = start(folder, redis_url=redis_url, variables=variables, **settings)
     try:
         wait_until_ready(stack)
         yield stack
+        assert [] == users.refusals(stack.settings.redis)
     finally:
         stack.end()
     wrong = faults(stack.settings.logs)
@@ -171,6 +173,9 @@ def start(
     **settings: object,
 ) -> Stack:
     """Start `invigil up` without waiting for it."""
+    read = Settings(data=folder / "var", redis_url=redis_url)
+    if not redis_url:
+        users.add_admin(read)
     env = environment(folder / "var", redis_url=redis_url, **settings) | dict(variables or {})
     output = folder / f"out-{len(list(folder.glob('out-*')))}.jsonl"
     with output.open("wb") as file:
@@ -182,7 +187,6 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    read = Settings(data=folder / "var", redis_url=redis_url)
     return Stack(settings=read, env=env, process=process, output=output)
 
 
@@ -201,8 +205,8 @@ def environment(data: Path, *, redis_url: str | None, **settings: object) -> dic
     """Make the environment of a stack: nothing of the caller's settings leaks into it."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(CALLERS)}
     given = {f"INVIGIL_{name.upper()}": str(value) for name, value in settings.items()}
-    redis_given = {"REDIS_URL": redis_url} if redis_url else {}
-    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **redis_given}
+    named = users.variables(redis_url)
+    return {**own, "INVIGIL_DATA": str(data), "INVIGIL_PORT": "0", **given, **named}
 
 
 def _ask(request: urllib.request.Request) -> Answer:

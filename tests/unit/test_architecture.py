@@ -16,16 +16,8 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 CELLAR = {
     f"ops.{name}"
     for name in (
-        *(
-            "settings",
-            "formats",
-            "keys",
-            "events",
-            "glossary",
-            "vocabulary",
-            "gateway_lines",
-            "grammar",
-        ),
+        *("settings", "formats", "places", "keys", "roles", "logins"),
+        *("events", "glossary", "vocabulary", "gateway_lines", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
         *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder", "tally"),
     )

@@ -9,7 +9,7 @@ from tasks.broker import broker_url
     ("redis_url", "spelled"),
     [
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
-        ("rediss://user:secret@host/2", "rediss://user:secret@host/2"),
+        ("rediss://user:secret@host/2", "rediss://user:secret@host/2?ssl_cert_reqs=required"),
         ("redis://localhost", "redis://localhost/0"),
         ("redis://host:1/0?db=5", "redis://host:1/5"),
         ("redis://host/1?username=u&password=p/w", "redis://u:p%2Fw@host/1"),
@@ -24,3 +24,18 @@ from tasks.broker import broker_url
 def test_spelling(redis_url: str, spelled: str) -> None:
     """A socket's scheme and database are spelled otherwise; all else is the same."""
     assert spelled == broker_url(redis_url)
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "spelled"),
+    [
+        ("redis://h/1", "redis://h/1?credential_provider=tasks.broker%3Alogin"),
+        (
+            "unix:///r.sock",
+            "redis+socket:///r.sock?virtual_host=0&credential_provider=tasks.broker%3Alogin",
+        ),
+    ],
+)
+def test_login_of_a_file(redis_url: str, spelled: str) -> None:
+    """Where a file has the logins kombu asks for one by name, and none stands in the URL."""
+    assert spelled == broker_url(redis_url, has_logins=True)

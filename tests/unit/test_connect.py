@@ -4,6 +4,7 @@ import pytest
 import redis.exceptions
 
 from ops.connect import is_away
+from ops.logins import NoLogins
 from tasks.world import is_to_blame
 
 FULL_DISK = redis.exceptions.ResponseError("MISCONF Errors writing to the AOF file")
@@ -18,10 +19,15 @@ FULL_DISK = redis.exceptions.ResponseError("MISCONF Errors writing to the AOF fi
         redis.exceptions.ReadOnlyError("a replica"),
         redis.exceptions.OutOfMemoryError("full"),
         FULL_DISK,
+        redis.exceptions.AuthenticationError("invalid username-password pair"),
+        redis.exceptions.NoPermissionError("no permissions to run the 'xadd' command"),
+        redis.exceptions.ResponseError("ACL failure in script: User u has no permissions"),
+        redis.exceptions.ResponseError("The user executing the script can't run this command"),
+        NoLogins("users.json cannot be read: No such file or directory"),
     ],
 )
 def test_world_is_to_blame(error: Exception) -> None:
-    """A Redis that is gone, full, or cannot write is away, and no command's fault."""
+    """A Redis that is gone, full, closed, or cannot write is away, and no command's fault."""
     assert is_away(error)
     assert is_to_blame(error)
 

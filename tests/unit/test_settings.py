@@ -290,3 +290,28 @@ def test_odd_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, value: str) -> 
         said = str(error)
 
     assert "geheim" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("rediss://me:ge%40heim@h:1/0?ssl_ca_certs=/a%20b", "rediss://h:1/0?ssl_ca_certs=%2Fa+b"),
+        ("unix://me:geheim@/r.sock?db=1", "unix:///r.sock?db=1"),
+        ("unix:///r.sock?username=me&password=geheim", "unix:///r.sock"),
+        ("redis://me:geheim@[::1]:1/0", "redis://[::1]:1/0"),
+    ],
+)
+def test_logins_replace_the_urls(monkeypatch: pytest.MonkeyPatch, url: str, bare: str) -> None:
+    """Where a file has the parts' logins, none is taken from ``REDIS_URL``."""
+    settings = read(monkeypatch, REDIS_URL=url, INVIGIL_REDIS_USERS="/etc/users.json")
+
+    assert (bare, Path("/etc/users.json")) == (settings.redis, settings.redis_logins)
+
+
+def test_who_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded server's logins lie with it; any other's are in its URL, or nowhere."""
+    embedded = Settings.read(data=Path("/srv/invigil"))
+
+    assert Path("/srv/invigil/redis/users.json") == embedded.redis_logins
+    assert read(monkeypatch, REDIS_URL="redis://h", INVIGIL_REDIS_USERS="").redis_logins is None

@@ -1,6 +1,7 @@
 """Bodies: from the bytes of a request to the one JSON object that every command is sent as."""
 
 import asyncio
+import random
 
 from aiohttp import web
 
@@ -12,6 +13,9 @@ from ingest.strict_json import load_json
 MAX_BODY_BYTES = 65_536
 #: Seconds for a body to be there, from when on it is waited for: 11 kB/s, also over a bad line.
 BODY_S = 6.0
+#: Seconds by which one has more time than another. Hundreds that stall at once would else all be
+#: answered in the same moment, and who does not stall would wait for it.
+SPREAD_S = 1.0
 JSON_TYPE = "application/json"
 
 
@@ -39,9 +43,14 @@ async def read_object(request: web.Request) -> dict[str, object]:
     return values
 
 
+def spread(limit_s: float) -> float:
+    """Make a limit a little longer, each time by another bit."""
+    return limit_s + SPREAD_S * random.random()  # noqa: S311 - nobody has to be unable to guess it
+
+
 async def _read(request: web.Request) -> bytes:
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(spread(BODY_S)):
             return await request.read()
     except TimeoutError as error:
         detail = f"the body was not whole after {BODY_S:.0f} s; nothing was taken"

@@ -9,6 +9,7 @@ from itertools import islice
 from aiohttp import StreamReader, web
 
 from ingest.admission import Admission
+from ingest.bodies import spread
 from ingest.faults import Fault
 from ingest.gauge import Gauge
 from ingest.lines import NDJSON, Line, Splitter
@@ -144,7 +145,7 @@ class Bulk:
         """
         loop = asyncio.get_running_loop()
         ending = asyncio.create_task(self._ending.wait())
-        number, left_s = lines.number, LINE_S
+        number, left_s = lines.number, spread(LINE_S)
         try:
             while not content.at_eof():
                 began = loop.time()
@@ -152,7 +153,7 @@ class Bulk:
                 left_s -= loop.time() - began  # what is done with it does not count
                 yield piece
                 if lines.number != number:
-                    number, left_s = lines.number, LINE_S
+                    number, left_s = lines.number, spread(LINE_S)
         finally:
             ending.cancel()
 

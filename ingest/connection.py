@@ -132,7 +132,10 @@ class Connection(web.RequestHandler):
         """Send an answer; it is the last one where the client is too slow, or one too many."""
         if self.is_spare or resp.status == 408:
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        done = await super().finish_response(request, resp, start_time)
+        if resp.status == 408:
+            self.force_close()  # without waiting for what is left of the body
+        return done
 
     def handle_error(
         self,

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from ingest import sse
 from ingest.admission import Admission
-from ingest.connection import reset
 from ingest.connections import patience
 from ingest.feed import Feed, Happening
 from ingest.past import Page, Past
@@ -179,7 +178,7 @@ async def _say_last(reader: Reader, request: web.Request, response: web.StreamRe
 
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
-        reset(request.transport)
+        request.transport.abort()
 
 
 def _traceparent(request: web.Request) -> str:

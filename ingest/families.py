@@ -1,9 +1,9 @@
 """Families: what Redis tells of the whole system, as metrics. Pure."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -15,10 +15,26 @@ from ops import keys
 #: Milliseconds for which a worker that says nothing is believed to be there: three reports.
 SILENT_MS = 6_000
 GROUP = keys.GROUP.encode()
+_NOBODY: Mapping[str, Any] = {"consumers": ()}
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """What a worker says of itself: `tasks/roster.py`."""
+
+    queues: list[str]
+    pool: str
+    children: int
+    most: int
+    busy: int
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """By what its children are told apart from others'."""
+        return ",".join(self.queues), self.pool
 
 
 def families(readings: Readings) -> Iterator[Metric]:
-    """Make the metrics of the whole system; what Redis did not say is left out."""
+    """Make the metrics of the whole system; of what is not there, there is none."""
     now_ms = readings["time"][0] * 1000 + readings["time"][1] // 1000
     yield from tallied(readings["counted"] or {})
     yield from _stream(readings, now_ms)
@@ -122,20 +138,16 @@ def _workers(fields: Mapping[bytes, bytes], now_ms: int) -> Iterator[Metric]:
         labels=("queue",),
     )
     for queue in QUEUES:
-        workers.add_metric((queue,), sum(queue in one["queues"] for one in found))
+        workers.add_metric((queue,), sum(queue in one.queues for one in found))
     yield workers
-    pools = sorted({(",".join(one["queues"]), one["pool"]) for one in found})
     for name, key, said in (
         ("invigil_worker_children", "children", "Processes, or places for green threads, by pool."),
         ("invigil_worker_children_most", "most", "How many of them its autoscaler may make."),
         ("invigil_worker_children_busy", "busy", "How many of them are at work on a task."),
     ):
         family = GaugeMetricFamily(name, said, labels=("queues", "pool"))
-        for queues, pool in pools:
-            of_pool = (
-                one for one in found if (",".join(one["queues"]), one["pool"]) == (queues, pool)
-            )
-            family.add_metric((queues, pool), sum(one[key] for one in of_pool))
+        for pool in sorted({one.labels for one in found}):
+            family.add_metric(pool, sum(getattr(one, key) for one in found if one.labels == pool))
         yield family
 
 
@@ -166,9 +178,6 @@ def _redis(readings: Readings) -> Iterator[Metric]:
         )
 
 
-_NOBODY: Mapping[str, Any] = {"consumers": ()}
-
-
 def _age_s(found: Any, now_ms: int) -> float:
     """Tell how long ago an entry came; one with a forged id came just now."""
     if not found:
@@ -176,13 +185,12 @@ def _age_s(found: Any, now_ms: int) -> float:
     return max(0.0, (now_ms - int(found[0]["message_id"].partition(b"-")[0])) / 1000)
 
 
-def _worker(text: bytes, now_ms: int) -> dict[str, Any] | None:
+def _worker(text: bytes, now_ms: int) -> Worker | None:
     """Read what a worker said of itself; None when that is too long ago, or nothing of ours."""
     at_ms, _, about = text.partition(b" ")
     try:
         if now_ms - int(at_ms) > SILENT_MS:
             return None
-        found: dict[str, Any] = json.loads(about)
-    except ValueError:
+        return msgspec.json.decode(about, type=Worker)
+    except (ValueError, msgspec.MsgspecError):
         return None
-    return found

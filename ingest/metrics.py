@@ -18,6 +18,8 @@ from ingest.meter import Meter
 from ingest.pressure import Kind
 from ingest.readings import look
 
+_UP = "1 when Redis answered within a second; at 0 all that only Redis knows is left out."
+
 
 class Metrics:
     """
@@ -77,6 +79,3 @@ class _Found(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give it."""
         return self._found
-
-
-_UP = "1 when Redis answered within a second; at 0 all that only Redis knows is left out."

@@ -16,7 +16,7 @@ LIMIT_S = 1.0
 QUEUES = (keys.QUEUE_EXAM, keys.QUEUE_MAIL, keys.QUEUE_SLOW)
 CONSUMERS = (keys.CONSUMER, keys.SLOW_CONSUMER)
 
-#: What Redis said, by the names of `ASKED`; of what it refused or does not have: None.
+#: What Redis said, by the names of `ASKED`; of what it does not have: None.
 Readings = Mapping[str, Any]
 
 
@@ -56,7 +56,12 @@ ASKED: Mapping[str, Callable[[Pipeline], object]] = MappingProxyType(
 
 
 async def look(client: "redis.asyncio.Redis") -> Readings | None:
-    """Ask everything at once; None while Redis is away."""
+    """
+    Ask everything at once; None while Redis is away.
+
+    Raises:
+        redis.exceptions.NoPermissionError: This user may not ask. It must not look like a zero.
+    """
     pipeline = client.pipeline(transaction=False)
     for ask in ASKED.values():
         ask(pipeline)
@@ -67,5 +72,8 @@ async def look(client: "redis.asyncio.Redis") -> Readings | None:
         return None
     if isinstance(answers[0], Exception):  # it is there, and not ready yet
         return None
+    for answer in answers:
+        if isinstance(answer, redis.exceptions.NoPermissionError):
+            raise answer
     pairs = zip(ASKED, answers, strict=True)
     return {name: None if isinstance(one, Exception) else one for name, one in pairs}

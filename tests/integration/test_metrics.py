@@ -21,7 +21,9 @@ import tasks.exam
 from filestore.exam import Verdict
 from filestore.store import Store
 from ingest import families
+from ingest.readings import look
 from ops import keys, tally
+from ops.connect import connect_async
 from ops.settings import Settings
 from tasks import claims, roster
 from tasks.claims import Claim
@@ -212,13 +214,23 @@ async def test_redis_away(breakable: Breakable, tmp_path: Path) -> None:
 async def test_a_strange_answer_costs_no_other(http: Http, client: Client) -> None:
     """A key that is of another type, or holds what nobody of us wrote, leaves the rest as it is."""
     client.set(keys.DEADLINES, "x")
-    client.hset(keys.WORKERS, mapping={"a": "x", "b": "9999999999999 [", "c": ""})
+    strange = {"a": "x", "b": "9999999999999 [", "c": "", "d": "9999999999999 {}"}
+    client.hset(keys.WORKERS, mapping=strange)
 
     text = await metrics(http)
 
     assert 0 == value(text, "invigil_deadlines_waiting")
     assert 1 == value(text, "invigil_redis_up")
     assert 0 == value(text, "invigil_workers", queue="exam")
+
+
+async def test_what_may_not_be_asked_is_no_zero(client: Client, server: Settings) -> None:
+    """A gateway whose Redis user may not ask for something says so, rather than that it is none."""
+    client.execute_command("ACL", "SETUSER", "blind", "on", "nopass", "~*", "+@all", "-zcard")
+    async with connect_async(f"{server.redis}?username=blind&password=x") as asking:
+        with pytest.raises(redis.exceptions.NoPermissionError, match="zcard"):
+            await look(asking)
+    client.acl_deluser("blind")
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])

@@ -220,7 +220,7 @@ def acl(arguments: tuple[str, ...]) -> None:
     """Make the users of Redis, one per role, and check that a server has them."""
     from ops.acl_cli import group
 
-    group.main(list(arguments), prog_name="invigil acl")
+    _go_on(group, arguments)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

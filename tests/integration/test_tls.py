@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from kombu import Connection
+from kombu.connection import Connection
 from support.breakable import Breakable
 from support.stack import running
 from support.tls_door import opened
@@ -46,7 +46,9 @@ def test_whole_system(
     socket, logins = breakable.folder / "redis.sock", known(breakable.url)
     with (
         opened(socket, authority.issue_cert("localhost")) as port,
-        running(tmp_path, redis_url=None, mail_every=1, **tls(url(port, ca_file), logins)) as stack,
+        running(
+            tmp_path, redis_url=None, variables=tls(url(port, ca_file), logins), mail_every=1
+        ) as stack,
     ):
         assert 202 == stack.post("/exams", {"pk": "a"}).status
         assert 202 == stack.post("/exams/a/result", {"status": "pass"}).status
@@ -57,9 +59,9 @@ def test_whole_system(
         assert not [line for line in stack.lines() if "insecure" in line["event"].lower()]
 
 
-def tls(redis_url: str, logins: Path | None) -> dict[str, object]:
-    """Variables for a server that the test cannot reach the same way."""
-    return {"variables": {"REDIS_URL": redis_url, "INVIGIL_REDIS_USERS": str(logins)}}
+def tls(redis_url: str, logins: Path | None) -> dict[str, str]:
+    """Settings of a system on that server."""
+    return {"REDIS_URL": redis_url, "INVIGIL_REDIS_USERS": str(logins)}
 
 
 @pytest.fixture
@@ -114,8 +116,9 @@ def test_no_such_authority(breakable: Breakable, tmp_path: Path, doors: dict[str
 
 def test_worker_believes_nobody_either(breakable: Breakable, doors: dict[str, int]) -> None:
     """Celery's own connection, which would believe anyone, does not when nothing is said."""
+    strange = broker_url(f"rediss://localhost:{doors['strange']}/0")
     with (
-        Connection(broker_url(f"rediss://localhost:{doors['strange']}/0")) as connection,
+        Connection(strange) as connection,  # type: ignore[no-untyped-call]
         pytest.raises(connection.connection_errors, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         connection.connect()

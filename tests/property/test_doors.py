@@ -23,6 +23,7 @@ from support.invigil import invigil
 
 from filestore.fact import Status
 from ops import cli, dead, dead_cli, log, output, preflight
+from ops.acl_cli import group as acl_group
 from ops.audit import command as audit_command
 from ops.events import Event
 from ops.glossary import KEYS
@@ -38,6 +39,7 @@ NOT_RUN = {"up", "gateway", "dispatcher", "worker", "beat", "sink", "chaos", "be
 MODULES: Mapping[str, click.Command] = {
     "dead": dead_cli.group,
     "keys": keys_group,
+    "acl": acl_group,
     "audit": audit_command.group,
     "send": send_command,
 }
@@ -59,12 +61,12 @@ def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ..
 
 
 COMMANDS = {path: one for name, module in MODULES.items() for path, one in commands(module, name)}
-#: All but the name of a page that an audit is asked to write: there it is written.
+#: All but the names of the page and of the folder that are asked for: there they are written.
 PLACES = [
     (path, one)
     for path, command in COMMANDS.items()
     for one in [*command.params, None]
-    if one is None or one.name != "html"
+    if one is None or one.name not in {"html", "folder"}
 ]
 
 

@@ -12,6 +12,7 @@ from support.waiting import wait_until
 from ingest import keyring
 from ingest.access import Keys, Scope, new_key
 from ingest.keyring import Keyring, KeysAway, changing, read, require
+from ops import outage
 from ops.settings import BadSettings, Settings
 
 EMPTY = b'{"keys": []}'
@@ -19,8 +20,9 @@ EMPTY = b'{"keys": []}'
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at each call."""
+    """Look at each call, and know nothing of what other tests saw."""
     monkeypatch.setattr(keyring, "BELIEVED_S", 0.0)
+    outage.KEYS.forget()
 
 
 @pytest.fixture

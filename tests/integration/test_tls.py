@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from kombu.connection import Connection
+from kombu import Connection
 from support.breakable import Breakable
 from support.stack import running
 from support.tls_door import opened
@@ -47,7 +47,10 @@ def test_whole_system(
     with (
         opened(socket, authority.issue_cert("localhost")) as port,
         running(
-            tmp_path, redis_url=None, variables=tls(url(port, ca_file), logins), mail_every=1
+            tmp_path,
+            redis_url=None,
+            variables={"REDIS_URL": url(port, ca_file), "INVIGIL_REDIS_USERS": str(logins)},
+            mail_every=1,
         ) as stack,
     ):
         assert 202 == stack.post("/exams", {"pk": "a"}).status
@@ -57,11 +60,6 @@ def test_whole_system(
         wait_until(lambda: stack.lines("echo_printed"), saying="the echo is printed")
         wait_until(lambda: stack.lines("mail_sent"), saying="a mail is sent")
         assert not [line for line in stack.lines() if "insecure" in line["event"].lower()]
-
-
-def tls(redis_url: str, logins: Path | None) -> dict[str, str]:
-    """Settings of a system on that server."""
-    return {"REDIS_URL": redis_url, "INVIGIL_REDIS_USERS": str(logins)}
 
 
 @pytest.fixture
@@ -116,9 +114,9 @@ def test_no_such_authority(breakable: Breakable, tmp_path: Path, doors: dict[str
 
 def test_worker_believes_nobody_either(breakable: Breakable, doors: dict[str, int]) -> None:
     """Celery's own connection, which would believe anyone, does not when nothing is said."""
-    strange = broker_url(f"rediss://localhost:{doors['strange']}/0")
+    spelled = broker_url(f"rediss://localhost:{doors['strange']}/0")
     with (
-        Connection(strange) as connection,  # type: ignore[no-untyped-call]
+        Connection(spelled) as connection,  # type: ignore[no-untyped-call]
         pytest.raises(connection.connection_errors, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         connection.connect()

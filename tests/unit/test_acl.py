@@ -62,7 +62,11 @@ def test_as_the_server_writes_it() -> None:
     [
         (" +multi", " +flushall +multi", r"line 2: user invigil-gateway has \+flushall$"),
         (" +multi", "", r"line 2: user invigil-gateway lacks \+multi$"),
-        (" +hsetnx)", " +hsetnx ~*)", r"has \(\+hsetnx ~\* ~invigil:damaged\), lacks \(\+hsetnx"),
+        (
+            " +hsetnx)",
+            " +hsetnx ~*)",
+            r"has \(\+hlen \+hsetnx ~\* ~invigil:damaged\), lacks \(\+hlen",
+        ),
         (" on #", " on nopass #", r"user invigil-gateway has nopass$"),
         (" on #", " off #", r"user invigil-gateway has off, lacks on$"),
         (" on #", " on #ab", r"has another password, lacks another password$"),

@@ -114,7 +114,7 @@ def no_watermark(patch: Patch) -> None:
             keys.DEADLINES, 0, now_ms - 1, byscore=True, withscores=True, offset=0, num=500
         ):
             text = f'{now_ms} ["{now_ms}-0", null, "exam.expire", {int(deadline)}]'
-            redis.hset(keys.inbox(pk.decode()), f"{now_ms}-0", text)
+            redis.hsetnx(keys.inbox(pk.decode()), f"{now_ms}-0", text)
             redis.zrem(keys.DEADLINES, pk)
             tasks.exam.exam([pk.decode()])
         return Promotion(fired=(), next_in_ms=None)

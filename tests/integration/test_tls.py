@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from kombu import Connection
+from kombu.connection import Connection
 from support.breakable import Breakable
 from support.stack import running
 from support.tls_door import opened

@@ -107,8 +107,8 @@ async def test_stalled_are_closed(gateway: Process) -> None:
         assert all(b"Connection: close" in one for one in bodies)
         assert files(gateway) <= before + len(GOOD) + 1  # one of Redis, for who waits
     await until(lambda: files(gateway) <= before + 1, "no file is left open")
-    lines = gateway.lines("connections_cut")
-    assert sum(line["heads"] for line in lines) > 0
+    first = gateway.lines("connections_cut")[0]  # the next one comes ten seconds later
+    assert 0 < first["heads"] + first["answers"] <= len(kinds)
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["clear", "tls"])
@@ -161,8 +161,8 @@ async def test_too_many(breakable: Breakable, tmp_path: Path) -> None:
             )
             line, headers, body = ask(url, b"GET /exams HTTP/1.1\r\nHost: a\r\n\r\n")
             probe, probed, _ = ask(url, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
-            with stalling(url, ["listens"] * (SPARE + 5)) as others:
-                await until(lambda: all(one.is_closed() for one in others), "all are let go")
+            with stalling(url, ["silent"] * SPARE), stalling(url, ["listens"] * 5) as others:
+                await until(lambda: all(one.is_closed() for one in others), "they are closed")
             assert not any(one.is_closed() for one in those_within)
         await until(lambda: gateway.lines("connections_free"), "there is room")
         again, _, _ = ask(url, b"GET /livez HTTP/1.0\r\n\r\n")
@@ -171,7 +171,7 @@ async def test_too_many(breakable: Breakable, tmp_path: Path) -> None:
     assert (headers["Retry-After"], headers["Connection"]) == ("2", "close")
     assert json.loads(body)["type"] == "urn:invigil:problem:overloaded"
     assert (probe, probed["Connection"]) == (b"HTTP/1.1 200 OK", "close")
-    assert any(not one.got for one in others)
+    assert not any(one.got for one in others)
     assert again == b"HTTP/1.0 200 OK"
     assert [one["most"] for one in gateway.lines("connections_full")] == [3]
     assert gateway.lines("connections_free")[0]["turned_away"] == 2 + SPARE + 5

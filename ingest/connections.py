@@ -53,7 +53,9 @@ class Connections:
         """Make the one for a new client."""
         return Connection(self._server, self)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many are open."""
         return len(self._open)
 
     def enter(self, connection: Connection) -> bool:

@@ -190,7 +190,7 @@ async def _watching(
     """Look after the connections; on leaving, let requests end while somebody still does."""
     assert runner.server
     connections = Connections(runner.server, most=most)
-    runner.app[METER].connections.set_function(lambda: len(connections))
+    runner.app[METER].connections.set_function(lambda: connections.count)
     watchers = [asyncio.create_task(one.watch()) for one in (connections, tls) if one]
     try:
         yield connections

@@ -98,23 +98,23 @@ def test_letters_wait(client: Client, store: Store) -> None:
 def test_expiry_on_its_way(client: Client, store: Store) -> None:
     """An exam whose deadline has just fired is left alone while anything is under way."""
     save(store, "just", now_ms(client) - 61_000)
-    save(store, "long ago", now_ms(client) - 61_000 - OVERDUE_MS)
+    save(store, "long-ago", now_ms(client) - 61_000 - OVERDUE_MS)
     send(client, is_read=True)
 
     swept(client, store)
 
-    assert ["long ago"] == list(deadlines(client))
+    assert ["long-ago"] == list(deadlines(client))
 
 
 def test_backlog(client: Client, store: Store) -> None:
     """While reading is behind, an overdue exam's expiry may lie there: none is added to it."""
-    save(store, "long ago", now_ms(client) - 61_000 - OVERDUE_MS)
+    save(store, "long-ago", now_ms(client) - 61_000 - OVERDUE_MS)
     save(store, "running", now_ms(client))
     send(client, is_read=False)
 
     assert ["running"] == [exam.pk for exam in swept(client, store)]
     send(client, is_read=True)
-    assert ["long ago"] == [exam.pk for exam in swept(client, store)]
+    assert ["long-ago"] == [exam.pk for exam in swept(client, store)]
 
 
 def test_locked_is_left_alone(client: Client, store: Store) -> None:

@@ -18,6 +18,8 @@ from ops.events import Event
 
 #: Seconds between two looks at all connections. A timer for each would cost every request a bit.
 LOOK_S = 0.5
+#: Seconds between two looks that mean that this process was stopped: clients shall not pay for it.
+STOPPED_S = 4.0
 #: Seconds in which a client takes 48 kB of its answer, or all that is left of it; and once the
 #: gateway ends.
 TAKE_S, LAST_TAKE_S = 7.0, 1.0
@@ -82,11 +84,12 @@ class Connections:
         while True:
             await asyncio.sleep(LOOK_S)
             now = loop.time()
-            if now - looked < 2 * LOOK_S:  # else we were stopped, and clients shall not pay for it
-                self._look(now)
+            if now - looked < STOPPED_S:
+                self.look(now)
             looked = now
 
-    def _look(self, now: float) -> None:
+    def look(self, now: float) -> None:
+        """Cut who has had his time, and tell what has happened since the last look."""
         for connection in tuple(self._open):
             if why := connection.cut_if_stalled(now, take_s=self._take_s):
                 self._cut[why] += 1

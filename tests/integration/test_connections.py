@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 from redis import Redis
 from support.authority import Authority, variables
 from support.breakable import Breakable
@@ -22,7 +23,7 @@ from support.stalling import GOOD, KINDS, Stalling
 from support.users import admin
 from support.waiting import wait_until
 
-from ingest.connections import SPARE
+from ingest.connections import LAST_TAKE_S, SPARE, Connections
 from ingest.lines import NDJSON
 
 #: Clients of a kind.
@@ -141,7 +142,8 @@ async def test_lines_before_the_stall(gateway: Process, client: Redis) -> None:
         yield line * 2 + line[:9]
         await asyncio.Event().wait()
 
-    async with aiohttp.ClientSession() as http:
+    patient = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(timeout=patient) as http:
         head = {"Content-Type": NDJSON}
         async with http.post(f"{gateway.url()}/commands", data=body(), headers=head) as said:
             answers = [json.loads(line) async for line in said.content]
@@ -216,6 +218,29 @@ async def test_ends_whoever_stalls(gateway: Process, client: Redis, breakable: B
         assert await asyncio.to_thread(gateway.end) == (0, "")  # which waits for 10 s
     assert (status, [body["entry"]]) == (202, list(on_stream(client)))
     assert gateway.lines("part_stopped")
+
+
+async def test_hurry() -> None:
+    """Once the gateway ends, an answer that nobody takes is given up after a second."""
+
+    async def answer_much(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=bytes(50_000_000))
+
+    loop, server = asyncio.get_running_loop(), web.Server(answer_much)
+    connections = Connections(server, most=1)
+    listening = await loop.create_server(connections, "127.0.0.1", 0)
+    url = "http://{}:{}".format(*listening.sockets[0].getsockname())
+    with contextlib.closing(await asyncio.to_thread(Stalling, url, "reads no list")) as client:
+        is_stuck = lambda: any(one.writing_paused for one in server.connections)  # noqa: E731
+        await until(is_stuck, "its client takes no more")
+        connections.look(now := loop.time())
+        connections.look(now + LAST_TAKE_S)
+        assert server.connections[0].connected
+        connections.hurry()
+        connections.look(now + LAST_TAKE_S)
+        await until(client.is_closed, "it was given up")
+        await until(lambda: not server.connections, "it is gone")
+    listening.close()
 
 
 async def test_serves_on_while_it_drains(breakable: Breakable, tmp_path: Path) -> None:

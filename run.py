@@ -96,9 +96,9 @@ def chosen_envs(
     Name the tox environments; arguments for pytest leave out those that run no pytest.
 
     Every Python with one server, the running one with the others: what a server does is the same
-    for all of them, and each environment takes minutes. So what is killed and filled up is left to
-    the last Python, and to the running one with the other server. A system is broken once, at the
-    end.
+    for all of them, and each environment takes minutes. So most of what needs a server is left to
+    the last Python, and to the running one with the other server. What strangers try is tried once,
+    and a system is broken once, at the end.
     """
     is_spared = running != minors[-1] and len(servers) > 1
     with_pytest = [
@@ -110,7 +110,7 @@ def chosen_envs(
     if "--" in args:
         return with_pytest
     broken = ["chaos"] if "--matrix" in args else []
-    return [*with_pytest, "runtime", "otel", "contract", *broken, "lint", "type"]
+    return [*with_pytest, "runtime", "otel", "contract", "attack", *broken, "lint", "type"]
 
 
 def interpreters(minors: "Iterable[int]") -> "dict[int, str]":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.breakable import Breakable
 from support.server import is_valkey, program
 from support.stack import CALLERS, Stack, running
 from support.users import add_admin, admin
@@ -49,6 +50,14 @@ def client(server: Settings) -> Iterator[redis.Redis]:
     with admin(server.redis) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def breakable(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
+    """A running Redis of the test's own, to be frozen or killed, and its end."""
+    server = Breakable(tmp_path / "redis", server_program)
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

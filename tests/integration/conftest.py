@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from support.breakable import Breakable
 from support.client import Client
 from support.desks import Desks
 
@@ -13,14 +12,6 @@ from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
 from tasks.broker import broker_url
-
-
-@pytest.fixture
-def breakable(tmp_path: Path, server_program: Path) -> Iterator[Breakable]:
-    """A running Redis of the test's own, to be frozen or killed, and its end."""
-    server = Breakable(tmp_path / "redis", server_program)
-    yield server
-    server.kill()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_every_interpreter_and_every_server(
     """The tests run on each Python and on each server; the rest once."""
     actual = run.chosen_envs([], minors, servers, running=11)
 
-    assert [*expected, "runtime", "otel", "contract", "lint", "type"] == actual
+    assert [*expected, "runtime", "otel", "contract", "attack", "lint", "type"] == actual
 
 
 def test_arguments_for_pytest_leave_out_the_rest() -> None:

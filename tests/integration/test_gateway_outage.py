@@ -108,7 +108,8 @@ async def test_ready_means_taking(http: Http, client: Redis, how: str) -> None:
     ready = await http.get("/readyz")
     post = await http.post("/echo", json={"text": "hi"})
 
-    assert (503, "unavailable") == await problem(ready) == await problem(post)
+    assert (503, "unavailable") == await problem(ready)
+    assert 503 == (await problem(post))[0]  # full, as the gateway may have seen before
     assert {"2"} == {answer.headers["Retry-After"] for answer in (ready, post)}
 
 

@@ -35,8 +35,9 @@ from ops.events import Event
 from ops.log import configure
 from ops.settings import Settings
 
-#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
-GRACE_S = 5.0
+#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis; aiohttp
+#: takes as many again where even then somebody does not end, and `up` does not wait for more.
+GRACE_S = 4.0
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 

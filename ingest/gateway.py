@@ -35,8 +35,8 @@ from ops.events import Event
 from ops.log import configure
 from ops.settings import Settings
 
-#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis; aiohttp
-#: takes as many again where even then somebody does not end, and `up` does not wait for more.
+#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis. Where
+#: somebody does not end even then aiohttp takes as many again; `up` waits for no more than that.
 GRACE_S = 4.0
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2

@@ -39,8 +39,9 @@ from ops.log import configure
 from ops.roles import Role
 from ops.settings import Settings
 
-#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis.
-GRACE_S = 5.0
+#: Seconds to answer what is under way when asked to end. Longer than anyone waits for Redis. Where
+#: somebody does not end even then aiohttp takes as many again; `up` waits for no more than that.
+GRACE_S = 4.0
 #: Exit status when it cannot listen: another try changes nothing.
 CANNOT_LISTEN = 2
 

@@ -20,7 +20,7 @@ from ops.preflight import Refusal, free_port
 from ops.settings import Settings, variable, without_settings
 from ops.supervisor import End, Supervisor
 
-#: Seconds a part has to finish what it does; the gateway gives its clients five of them.
+#: Seconds a part has to finish what it does; the gateway gives its clients four of them.
 GRACE_S = 8.0
 WORKER_GRACE_S = 10.0
 #: Seconds for Redis to write its file when everything has to be quick.

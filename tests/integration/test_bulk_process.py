@@ -136,7 +136,7 @@ async def test_gateway_ends_midway(gateway: Process, client: Redis) -> None:
     await until(lambda: client.xlen(keys.COMMANDS) == 2, "the first are taken")
 
     gateway.process.send_signal(signal.SIGTERM)
-    status, said = await asyncio.wait_for(upload.answer, 4)  # its grace is 5 s
+    status, said = await asyncio.wait_for(upload.answer, 4)  # its grace
 
     assert (status, named(said)) == (200, ["exam-1", "exam-2", "unavailable"])
     assert said[2]["line"] == 3

@@ -147,6 +147,22 @@ def _shown(rule: str) -> str:
 
 
 #: Of a server whose socket nobody else reaches: whoever says nothing is a producer.
-OPEN_DEFAULT = line(DEFAULT, Role.PRODUCER, "on nopass")
-#: Of any other server: whoever does not log in is nobody.
-NO_DEFAULT = f"user {DEFAULT} off resetchannels -@all"
+PRODUCER_DEFAULT = line(DEFAULT, Role.PRODUCER, "on nopass")
+#: Most servers read their append-only file as the default user, and leave out each transaction in
+#: which he had a command that he may not use: a restart would lose them without a word. So he has
+#: every right, but on a server that is known to be without that fault.
+#: Source: https://github.com/redis/redis/issues/14541, https://github.com/valkey-io/valkey/issues/3983
+OPEN_DEFAULT = f"user {DEFAULT} on nopass ~* &* +@all"
+#: Of an operator's server: whoever does not log in is nobody, and its file is read all the same.
+NO_DEFAULT = f"user {DEFAULT} off ~* &* +@all"
+
+
+def default_of(text: str) -> str | None:
+    """
+    Find which default user of the embedded server's an ACL file has; None: neither.
+
+    Raises:
+        BadAcl: A line is none of a user.
+    """
+    users = [user for _, user in _numbered(text)]
+    return next((one for one in (PRODUCER_DEFAULT, OPEN_DEFAULT) if parse(one) in users), None)

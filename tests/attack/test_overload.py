@@ -7,7 +7,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from support.memory import Seen, watched
 from support.stack import Stack, running
 from support.waiting import wait_until
 
+from filestore.document import from_iso
 from ops import keys
-from ops.lag import has_unread
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -76,7 +75,7 @@ async def test_overload(stack: Stack) -> None:
                 both.create_task(report(stack, pk))
         took_s = time.monotonic() - began
         applied = count(stack)
-    wait_until(lambda: is_done(stack), timeout_s=REST_LIMIT_S, saying="what was taken is done")
+    wait_until(stack.is_done, timeout_s=REST_LIMIT_S, saying="what was taken is done")
 
     documents = {path.stem: json.loads(path.read_text()) for path in files(stack)}
     late = [late_s(stack, documents[pk]) for pk in silent]
@@ -106,18 +105,11 @@ async def begin(stack: Stack, pk: str) -> None:
 
 async def report(stack: Stack, pk: str) -> None:
     """Report a result, amid the flood, at the first try."""
-    deadline = moment(stack.document(pk)["deadline"])
+    deadline = from_iso(stack.document(pk)["deadline"]) / 1000
     await asyncio.sleep(deadline - time.time() - EARLY_S)
     url = f"{stack.url}/exams/{pk}/result"
     async with ClientSession() as http, http.post(url, json={"status": "pass"}) as answer:
         assert answer.status == 202, await answer.text()
-
-
-def is_done(stack: Stack) -> bool:
-    """Whether nothing is unread or pending."""
-    with stack.redis() as client:
-        groups: Any = client.xinfo_groups(keys.COMMANDS)
-    return not has_unread(groups) and not any(group["pending"] for group in groups)
 
 
 def count(stack: Stack) -> int:
@@ -148,12 +140,7 @@ def growth(seen: Seen) -> dict[str, int]:
 def late_s(stack: Stack, document: dict[str, Any]) -> float:
     """Seconds from the deadline to when `absent` was on the disk, as the log has it."""
     [line] = stack.lines("applied", pk=document["pk"], type="exam.expire")
-    return moment(line["ts"]) - moment(document["deadline"])
-
-
-def moment(text: str) -> float:
-    """Seconds since 1970."""
-    return datetime.fromisoformat(text).timestamp()
+    return (from_iso(line["ts"]) - from_iso(document["deadline"])) / 1000
 
 
 def tell(flood: Flood, applied: int, took_s: float, seen: Seen, late: list[float]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.memory import descendants
 from support.server import program
 from support.stack import Stack, environment, running
 from support.users import add_admin, admin
@@ -55,15 +56,6 @@ def seen_in(folder: Path) -> list[str]:
     """Files below a folder that have the mark."""
     paths = [path for path in folder.rglob("*") if path.is_file() and not path.is_socket()]
     return [str(path) for path in paths if MARK.encode() in path.read_bytes()]
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that come from it."""
-    found = [pid]
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in tasks.read_text().split():
-            found += family(int(child))
-    return found
 
 
 def test_every_secret_is_known() -> None:
@@ -123,13 +115,13 @@ def test_a_system_that_works(stack: Stack) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
 def test_processes(stack: Stack) -> None:
     """No command line has a secret, and a process' environment only those that it needs."""
-    pids = family(stack.process.pid)
-    assert len(pids) > 8
-    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+    processes = descendants(stack.process.pid)
+    assert len(processes) > 8
+    lines = {process: (process / "cmdline").read_bytes() for process in processes}
     assert not [line for line in lines.values() if MARK.encode() in line]
-    for pid in pids[1:]:
-        env = Path(f"/proc/{pid}/environ").read_bytes()
-        assert API_KEY.encode() not in env, lines[pid]
+    for process in processes[1:]:
+        env = (process / "environ").read_bytes()
+        assert API_KEY.encode() not in env, lines[process]
 
 
 @pytest.mark.parametrize("wrong", ["password", "server"])

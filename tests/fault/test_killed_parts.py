@@ -26,16 +26,9 @@ def recovered(stack: Stack) -> Iterator[None]:
     yield
 
     def is_well() -> bool:
-        return is_done(stack) and all(Path(f"/proc/{stack.pid(part)}").exists() for part in PARTS)
+        return stack.is_done() and all(Path(f"/proc/{stack.pid(part)}").exists() for part in PARTS)
 
     wait_until(is_well, timeout_s=60, saying="every part lives, and nothing is pending")
-
-
-def is_done(stack: Stack) -> bool:
-    """Whether no entry is unread or pending."""
-    redis: Client = stack.redis()
-    [group] = redis.xinfo_groups(keys.COMMANDS)
-    return bool(group["pending"] == group["lag"] == 0)
 
 
 def started(stack: Stack) -> int:
@@ -85,7 +78,7 @@ def test_killed_while_applying(stack: Stack) -> None:
     wait_until(
         lambda: len(list(folder.glob("*/k-*.json"))) == 1000, timeout_s=60, saying="all started"
     )
-    wait_until(lambda: is_done(stack), saying="all acknowledged")
+    wait_until(stack.is_done, saying="all acknowledged")
     for path in folder.glob("*/k-*.json"):
         assert 1 == len(json.loads(path.read_text())["history"])
     assert before + 1000 == started(stack)

@@ -6,14 +6,9 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from support.stack import Stack
-from support.users import admin
 from support.waiting import wait_until
-
-from ops import keys
-from ops.lag import has_unread
 
 #: How many; a hundred thousand take some minutes.
 COMMANDS = int(os.environ.get("BULK_COMMANDS", "1000"))
@@ -32,13 +27,6 @@ def send(stack: Stack, file: Path) -> "subprocess.CompletedProcess[str]":
         timeout=LIMIT_S,
         check=False,
     )
-
-
-def is_done(stack: Stack) -> bool:
-    """Whether nothing is unread or pending: every command's effect is on disk then."""
-    with admin(stack.settings.redis) as client:
-        groups: Any = client.xinfo_groups(keys.COMMANDS)
-    return not has_unread(groups) and not any(group["pending"] for group in groups)
 
 
 def verdicts(stack: Stack) -> Counter[tuple[str, str]]:
@@ -60,10 +48,10 @@ def test_all_applied_once(stack: Stack, tmp_path: Path) -> None:
     applied = {("pass", "applied"): count}
 
     first = send(stack, file)
-    wait_until(lambda: is_done(stack), timeout_s=LIMIT_S, saying="all are applied")
+    wait_until(stack.is_done, timeout_s=LIMIT_S, saying="all are applied")
     assert verdicts(stack) == applied
     second = send(stack, file)
-    wait_until(lambda: is_done(stack), timeout_s=LIMIT_S, saying="all came twice")
+    wait_until(stack.is_done, timeout_s=LIMIT_S, saying="all came twice")
     assert verdicts(stack) == {**applied, ("pass", "duplicate"): count}
 
     for done in (first, second):

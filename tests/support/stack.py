@@ -16,6 +16,8 @@ from typing import Any
 
 import redis
 
+from ops import keys
+from ops.lag import has_unread
 from ops.settings import Settings
 from support import users
 from support.log_lines import faults
@@ -107,6 +109,12 @@ class Stack:
             timeout=60,
             check=False,
         )
+
+    def is_done(self) -> bool:
+        """Whether nothing is unread or pending: every command's effect is on disk then."""
+        with self.redis() as client:
+            groups: Any = client.xinfo_groups(keys.COMMANDS)
+        return not has_unread(groups) and not any(group["pending"] for group in groups)
 
     def pid(self, part: str) -> int:
         """Find the process that the part is at present."""

@@ -12,7 +12,6 @@ from dispatcher import lease
 from dispatcher.lease import LeaseLost
 from dispatcher.turns import Dispatcher
 from ops import logins, notify, outage, telemetry
-from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -37,7 +36,7 @@ def run(settings: Settings, *, part: str = "dispatcher") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     token = lease.new_token()
-    client = connect(settings.redis, login=logins.of(settings, Role.DISPATCHER), name=token)
+    client = logins.connect(settings, Role.DISPATCHER, name=token)
     take_turns(client, settings=settings, token=token, stop=stop)
     telemetry.stop()
     log.info(Event.PART_STOPPED)

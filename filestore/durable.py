@@ -5,12 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str, *, temporary: Path) -> None:
+def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = None) -> None:
     """
     Write *text* as *temporary*, sync it, rename it to *path*, and sync the folder.
 
     Both must lie in one file system, and one writer at a time may use *temporary*. On return the
     new content and its name are on the disk.
+
+    Args:
+        mode: Who may use the file, from the first byte on; None: as the process has it.
 
     Raises:
         OSError: The disk did not take it. A failed sync is never tried again on the same
@@ -19,6 +22,9 @@ def replace_file(path: Path, text: str, *, temporary: Path) -> None:
     Source: https://lwn.net/Articles/457667/ on why both the file and its folder are synced.
     """
     try:
+        if mode is not None:
+            temporary.touch(mode)
+            temporary.chmod(mode)  # of one that was left behind, too
         _write(temporary, text.encode())
         temporary.rename(path)
     except OSError:

@@ -2,7 +2,9 @@
 
 import re
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+#: The whole of a name; each kind of regular expression has its own way to say so.
+PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_NAME = re.compile(PATTERN, re.ASCII)
 
 
 def is_name(pk: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from filestore.document import iso
-from ops import outage
+from ops import outage, owned
 from ops.events import Event
 from ops.settings import BadSettings, Settings, variable
 
@@ -23,7 +23,7 @@ SOON_MS = 14 * 24 * 3_600_000
 SAY_EVERY_S = 24 * 3_600
 #: Who may read the key: its owner; of root's also a group, which is how systems share one.
 #: Source: https://www.postgresql.org/docs/current/ssl-tcp.html
-MODE, MODE_OF_ROOT = 0o600, 0o640
+MODE_OF_ROOT, ANY_OF_OWNER = 0o640, 0o7700
 #: Take a certificate whatever the clock says: we compare its dates ourselves, to say what they are.
 #: Source: https://docs.openssl.org/3.0/man3/X509_VERIFY_PARAM_set_flags/
 NO_CHECK_TIME = 0x200000
@@ -179,8 +179,8 @@ def _server() -> ssl.SSLContext:
 def _check_key(path: Path) -> None:
     seen = _stat(path, "tls_key")
     mode = stat.S_IMODE(seen.st_mode)
-    if mode & 0o077 & ~(MODE_OF_ROOT if seen.st_uid == 0 else MODE):
-        said = f"{path} is open to others ({mode:o}); close it: chmod 600 {path}"
+    of_others = MODE_OF_ROOT if seen.st_uid == 0 else owned.MODE
+    if said := owned.complaint(path, mode, allowed=of_others | ANY_OF_OWNER):
         raise BadSettings(f"{variable('tls_key')}: {said}")
 
 

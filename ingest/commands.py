@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from filestore.name import PATTERN
 from ingest.faults import Fault, InvalidCommand, kind, of_validation, shorten
 from ingest.strict_json import load_json
 from ops import trace
@@ -22,7 +23,7 @@ MAX_ID = 200
 MAX_MOMENT_MS = 253_402_300_799_999
 
 #: What a pk is made of, so that it can be the name of a file.
-PK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z"
+PK_PATTERN = rf"^{PATTERN}\z"
 LABEL_PATTERN = r"^\P{Cc}*\z"
 #: What the patterns ask for, in words.
 ASKED = {

@@ -10,11 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from filestore.fact import Status
 from ingest.readings import CONSUMERS, QUEUES, Readings
 from ingest.tallied import tallied
-from ops import keys
+from ops.lag import ours
 
 #: Milliseconds for which a worker that says nothing is believed to be there: three reports.
 SILENT_MS = 6_000
-GROUP = keys.GROUP.encode()
 _NOBODY: Mapping[str, Any] = {"consumers": ()}
 
 
@@ -62,7 +61,8 @@ def _stream(readings: Readings, now_ms: int) -> Iterator[Metric]:
         "Entries of the stream of commands, those that are done with among them.",
         stream["length"],
     )
-    lag = next((one["lag"] for one in readings["groups"] or () if one["name"] == GROUP), None)
+    group = ours(readings["groups"] or ())
+    lag = group["lag"] if group else None
     if readings["commands"] is None or lag is not None:
         yield gauge(
             "invigil_commands_lag",

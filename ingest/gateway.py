@@ -33,7 +33,6 @@ from ingest.refusals import refuse
 from ingest.traces import follow
 from ingest.verdicts import Verdicts
 from ops import logins, notify, telemetry
-from ops.connect import connect_async
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -176,8 +175,7 @@ async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> i
 @contextlib.asynccontextmanager
 async def _application(settings: Settings) -> AsyncIterator[web.AppRunner]:
     """Set up what serves, with a Redis to talk to."""
-    login = logins.of(settings, Role.GATEWAY)
-    async with connect_async(settings.redis, login=login) as client:
+    async with logins.connect_async(settings, Role.GATEWAY) as client:
         app = make_app(settings, client, Store(settings.exams))
         runner = web.AppRunner(app, shutdown_timeout=GRACE_S)
         await runner.setup()

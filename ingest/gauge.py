@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import structlog
 from ingest.feed import CANCEL_AGAIN_S
 from ingest.pressure import Kind, Limits, Load, Pace, refusal
 from ingest.problems import Name, Refusal, problem
-from ops import keys
+from ops import keys, lag
 from ops.events import Event
 from ops.settings import Settings
 
@@ -116,8 +117,9 @@ class Gauge:
         for answer in (now, length):
             if isinstance(answer, Exception):
                 raise answer
-        ours = _group(groups)
-        is_behind = length and (ours is None or ours["lag"] != 0)
+        found = () if isinstance(groups, Exception) else groups  # without a stream there are none
+        ours = lag.ours(found)
+        is_behind = length and lag.has_unread(found)
         unread = length if ours is None else ours["lag"] or 0
         now_s = now[0] + now[1] / 1e6
         read = ours["entries-read"] if ours else None
@@ -130,7 +132,7 @@ class Gauge:
             free_bytes=await asyncio.to_thread(_free_bytes, self._folder),
         )
 
-    async def _waited_s(self, group: dict[str, Any] | None, now_s: float) -> float:
+    async def _waited_s(self, group: Mapping[str, Any] | None, now_s: float) -> float:
         """Find how long the oldest entry that nobody has read has been there."""
         after = f"({group['last-delivered-id'].decode()}" if group else "-"
         first: Any = await self._redis.xrange(keys.COMMANDS, min=after, count=1)
@@ -156,12 +158,6 @@ def _free_bytes(folder: Path) -> int | None:
     except OSError:  # whoever writes there says so
         return None
     return disk.f_bavail * disk.f_frsize
-
-
-def _group(groups: Any) -> dict[str, Any] | None:
-    """Find the dispatcher's group in what XINFO GROUPS says; it may be made yet."""
-    found = () if isinstance(groups, Exception) else groups
-    return next((group for group in found if group["name"] == keys.GROUP.encode()), None)
 
 
 def _memory(info: Any) -> float:

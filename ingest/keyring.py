@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filestore.durable import replace_file, sync_folder
 from ingest.access import ApiKey, BadKeys, Keys, dump, load
-from ops import outage
+from ops import outage, owned
+from ops.owned import MODE
 from ops.settings import BadSettings, Settings, variable
 
 #: Seconds between two looks at the file.
@@ -22,8 +23,6 @@ LOOK_EVERY_S = 0.5
 BELIEVED_S = 1.0
 #: Seconds that a look may take. From then on nobody is let in until it has come to its end.
 PATIENCE_S = 2.0
-#: Only its owner may use the file: hashes are no secrets, but who can add one is let in.
-MODE = 0o600
 #: Bytes of the file that are read.
 MOST_BYTES = 16 << 20
 #: What stands in the lock as soon as a key has been made; that anything does is what counts.
@@ -138,8 +137,9 @@ def read(path: Path) -> Keys:
             f"{path} belongs to user {about.st_uid}, who could add keys; we are {os.geteuid()}: "
             f"chown {os.geteuid()} {path}, when nobody else has changed it"
         )
-    if (mode := stat.S_IMODE(about.st_mode)) & ~MODE:
-        raise KeysAway(f"{path} is open to others ({mode:o}); close it: chmod 600 {path}")
+    # Hashes are no secrets, but who can add one is let in.
+    if said := owned.complaint(path, stat.S_IMODE(about.st_mode)):
+        raise KeysAway(said)
     try:
         keys = load(text.decode())
     except (BadKeys, UnicodeDecodeError) as error:
@@ -202,10 +202,7 @@ def changing(path: Path) -> Iterator[dict[str, ApiKey]]:
         keys = dict(read(path))
         yield keys
         _mark(lock, path)  # first: a crash in between closes the gateway, and never opens it
-        temporary = path.with_suffix(".tmp")
-        temporary.touch(MODE)
-        temporary.chmod(MODE)  # of one that was left behind, too
-        replace_file(path, dump(keys), temporary=temporary)
+        replace_file(path, dump(keys), temporary=path.with_suffix(".tmp"), mode=MODE)
 
 
 @contextmanager

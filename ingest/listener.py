@@ -7,6 +7,7 @@ import resource
 
 from ingest.certificate import Certificate
 from ingest.connections import Connections
+from ops import formats
 from ops.settings import Settings, variable
 
 #: Files that are open at once: each client who listens to the events is one.
@@ -49,8 +50,7 @@ async def listen(
 def url(server: asyncio.Server, settings: Settings) -> str:
     """Where it listens: with port 0, only the socket knows."""
     host, port = server.sockets[0].getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{settings.scheme}://{shown}:{port}"
+    return formats.address(settings.scheme, host, port)
 
 
 def why_not(settings: Settings, error: OSError | UnicodeError) -> str:

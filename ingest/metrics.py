@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 
 import redis.asyncio
@@ -45,8 +46,9 @@ class Metrics:
 
     def _own(self) -> Iterator[Metric]:
         yield from self.meter.registry.collect()
-        about = {"version": version("invigil"), "python": platform.python_version()}
-        yield InfoMetricFamily("invigil_build", "The gateway's version, and its Python's.", about)
+        yield InfoMetricFamily(
+            "invigil_build", "The gateway's version, and its Python's.", _build()
+        )
         turning = GaugeMetricFamily(
             "invigil_turning_away",
             "1 while this gateway turns commands of a kind away, since there is too much to do.",
@@ -68,6 +70,12 @@ class Metrics:
                 "Room on the disk of this gateway's data folder, seen likewise.",
                 load.free_bytes,
             )
+
+
+@cache
+def _build() -> dict[str, str]:
+    """Look the versions up once: they lie in files."""
+    return {"version": version("invigil"), "python": platform.python_version()}
 
 
 class _Found(Collector):

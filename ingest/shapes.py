@@ -8,11 +8,12 @@ from pydantic.json_schema import models_json_schema
 
 from filestore.exam import Reason, Verdict
 from filestore.fact import Status
+from filestore.name import PATTERN
 from ingest.commands import LABEL_PATTERN, PK_PATTERN, TYPES, Label, Pk
 
 #: The patterns of the commands, as ECMA-262 writes them: that is what JSON Schema asks for.
 ECMA: Mapping[str, str] = {
-    PK_PATTERN: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    PK_PATTERN: f"^{PATTERN}$",
     LABEL_PATTERN: r"^[^\u0000-\u001f\u007f-\u009f]*$",
 }
 ENTRY_PATTERN = "^[0-9]+-[0-9]+$"

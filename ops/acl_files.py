@@ -6,6 +6,7 @@ from pathlib import Path
 from filestore.durable import replace_file
 from ops import acl, logins
 from ops.logins import Logins
+from ops.owned import MODE
 from ops.roles import Role
 
 #: Bytes of chance in a password.
@@ -60,7 +61,4 @@ def renew(acl_path: Path, logins_path: Path, known: Logins, *, default: str) -> 
 
 def write(path: Path, text: str) -> None:
     """Put a file on the disk that its owner alone may read."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.touch(logins.MODE)
-    temporary.chmod(logins.MODE)  # of one that was left behind, too
-    replace_file(path, text, temporary=temporary)
+    replace_file(path, text, temporary=path.with_name(f"{path.name}.tmp"), mode=MODE)

@@ -14,7 +14,6 @@ from rich.progress import track
 
 from filestore.document import iso
 from ops import dead, logins
-from ops.connect import connect
 from ops.dead import Choice, Letter
 from ops.log import configure, printable
 from ops.login import login
@@ -193,7 +192,7 @@ def _found(client: Redis, choice: Choice) -> list[Letter]:
 def _with_redis(act: Callable[[Redis], None]) -> None:
     settings = Settings.read()
     try:
-        with connect(settings.redis, login=logins.of(settings, Role.OPERATOR)) as client:
+        with logins.connect(settings, Role.OPERATOR) as client:
             act(client)
     except redis.exceptions.RedisError as error:
         shown = settings.shown()["REDIS_URL"] or settings.redis

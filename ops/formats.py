@@ -69,6 +69,11 @@ def origins(value: str) -> str:
     return ",".join(found)
 
 
+def address(scheme: str, host: str, port: int) -> str:
+    """Write where something is served; an address of IPv6 needs its brackets."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def without_login(redis_url: str) -> str:
     """Take user and password out of a URL of a Redis, wherever redis-py looks for them."""
     parts = urlsplit(redis_url)

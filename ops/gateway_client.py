@@ -18,8 +18,6 @@ AGAIN = {401, 429}
 MOST_SHOWN = 200
 #: What to do about a certificate that is not trusted.
 TRUST = "name its host in --url, and its own authority's file in SSL_CERT_FILE"
-#: Addresses that listen for everyone, and where to reach such a one from here.
-_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nobody listens there
 
 
 class Cut(Exception):  # noqa: N818 - says what happened
@@ -35,9 +33,7 @@ def url_of(settings: Settings) -> str:
     """
     if not settings.port:
         raise ValueError("the gateway listens on any free port; say --url")
-    host = _FROM_HERE.get(settings.host, settings.host)
-    shown = f"[{host}]" if ":" in host else host
-    return f"{settings.scheme}://{shown}:{settings.port}"
+    return settings.url
 
 
 def post_lines(

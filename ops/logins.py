@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis.asyncio
 import redis.exceptions
 from redis.credentials import CredentialProvider
 
+from ops import connect as plain
+from ops import owned
 from ops.roles import Role
 from ops.settings import Settings
-
-#: Only its owner may use the file.
-MODE = 0o600
 
 
 class NoLogins(redis.exceptions.AuthenticationError):
@@ -67,6 +67,16 @@ def of(settings: Settings, role: Role) -> Login | None:
     return Login(settings.redis_logins, role) if settings.redis_logins else None
 
 
+def connect(settings: Settings, role: Role, *, name: str | None = None) -> "redis.Redis":
+    """Make a client for a role, as `ops.connect` does."""
+    return plain.connect(settings.redis, login=of(settings, role), name=name)
+
+
+def connect_async(settings: Settings, role: Role) -> "redis.asyncio.Redis":
+    """Make a client for a role in an event loop, as `ops.connect` does."""
+    return plain.connect_async(settings.redis, login=of(settings, role))
+
+
 def read(path: Path) -> Logins:
     """
     Read the file.
@@ -79,8 +89,8 @@ def read(path: Path) -> Logins:
             mode, text = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read()
     except OSError as error:
         raise NoLogins(f"{path} cannot be read: {error.strerror}") from None
-    if mode & ~MODE:
-        raise NoLogins(f"{path} is open to others ({mode:o}); close it: chmod 600 {path}")
+    if said := owned.complaint(path, mode):
+        raise NoLogins(said)
     try:
         found = json.loads(text)
         passwords = {role: _text(found["passwords"][role.value]) for role in Role}

@@ -16,7 +16,6 @@ from typing import Any
 import redis.exceptions
 
 from ops import logins
-from ops.connect import connect
 from ops.roles import ROLES, Right, Role
 from ops.settings import Settings
 
@@ -141,7 +140,7 @@ def refused(settings: Settings, role: Role, calls: list[Call]) -> list[Call]:
     Raises:
         redis.exceptions.RedisError: The server does not answer, or does not let it in.
     """
-    with connect(settings.redis, login=logins.of(settings, role)) as client:
+    with logins.connect(settings, role) as client:
         return _asked(client.connection_pool.get_connection(), calls)
 
 

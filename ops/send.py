@@ -12,7 +12,6 @@ from rich.progress import Progress
 from ingest.commands import Command, encode, parse
 from ingest.faults import Fault, InvalidCommand
 from ops import keys, logins
-from ops.connect import connect
 from ops.roles import Role
 from ops.settings import Settings
 
@@ -55,8 +54,7 @@ def run(settings: Settings, batch: Iterable[Command], *, total: int, is_single: 
     progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty() or is_single)
     entries: list[bytes] = []
     sent = 0
-    login = logins.of(settings, Role.PRODUCER)
-    with connect(settings.redis, login=login) as redis, progress:
+    with logins.connect(settings, Role.PRODUCER) as redis, progress:
         bar = progress.add_task("sending", total=total)
         try:
             for chunk in _chunks(batch):

@@ -22,6 +22,9 @@ SECRETS = frozenset({"redis_url", "smtp_url", "key"})
 
 Duration = Annotated[int, Field(ge=1, le=MAX_DURATION_S)]
 
+#: Addresses that listen for everyone, and where to reach such a one from here.
+_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nobody listens there
+
 
 class BadSettings(ValueError):  # noqa: N818 - reads as what the user did
     """A setting has a value that is not allowed; the message is the line to show."""
@@ -188,6 +191,11 @@ class Settings(Places, BaseSettings):
         with suppress(ValueError):
             return ip_address(self.host).is_loopback
         return self.host == "localhost"
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the gateway, unless its port is any free one."""
+        return formats.address(self.scheme, _FROM_HERE.get(self.host, self.host), self.port)
 
     @property
     def scheme(self) -> str:

@@ -182,11 +182,9 @@ def _redis(settings: Settings) -> Part:
 
 
 def _facts(settings: Settings, *, has_sink: bool) -> dict[str, str]:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    shown = f"[{host}]" if ":" in host else host
     shown_redis = settings.shown()["REDIS_URL"] or settings.redis
     return {
-        "url": f"{settings.scheme}://{shown}:{settings.port}",
+        "url": settings.url,
         "data": str(settings.data),
         "logs": str(settings.logs),
         "redis": shown_redis,

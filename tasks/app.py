@@ -21,7 +21,6 @@ from redis import Redis
 
 from filestore.store import Store
 from ops import keys, logins, notify, outage, telemetry
-from ops.connect import connect
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -120,7 +119,7 @@ app.conf.update(
 @cache
 def redis_client() -> Redis:
     """Client of this process; redis-py makes new connections after a fork."""
-    return connect(settings.redis, login=logins.of(settings, Role.WORKER))
+    return logins.connect(settings, Role.WORKER)
 
 
 @cache
@@ -180,7 +179,7 @@ def _wait_for_redis() -> None:
     """Wait until Redis answers: Celery would look again two seconds later, then four, then six."""
     while True:
         try:
-            with connect(settings.redis, login=logins.of(settings, Role.WORKER)) as client:
+            with logins.connect(settings, Role.WORKER) as client:
                 client.ping()
         except redis.exceptions.RedisError as error:
             time.sleep(min(outage.REDIS.went_on(error), LOOK_S))

@@ -15,7 +15,6 @@ from celery.worker import state
 from redis import Redis
 
 from ops import keys, logins
-from ops.connect import connect
 from ops.roles import Role
 from tasks.app import settings
 
@@ -82,7 +81,7 @@ def _reporting(worker: Any) -> threading.Thread:
 
 def _report_on(worker: Any) -> None:
     # A client of its own: a process may be forked while this thread holds one of its locks.
-    client = connect(settings.redis, login=logins.of(settings, Role.WORKER))
+    client = logins.connect(settings, Role.WORKER)
     name = f"{worker.hostname}/{os.getpid()}"
     while worker.blueprint.state == RUN:
         with suppress(redis.exceptions.RedisError):  # who works with it says so

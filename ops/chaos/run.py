@@ -22,7 +22,6 @@ from ops.chaos.ledger import Ledger
 from ops.chaos.nemesis import Fault, Nemesis
 from ops.chaos.scorecard import Scorecard
 from ops.chaos.stack import NotReady, Stack
-from ops.connect import connect
 from ops.roles import Role
 
 #: Seconds in which the system must be at rest once nobody sends and nothing breaks any more.
@@ -131,7 +130,7 @@ async def _until_rest(stack: Stack, ledger: Ledger) -> None:
 
 
 def _auditor(stack: Stack) -> "redis.Redis":
-    return connect(stack.settings.redis, login=logins.of(stack.settings, Role.AUDITOR))
+    return logins.connect(stack.settings, Role.AUDITOR)
 
 
 @contextlib.asynccontextmanager

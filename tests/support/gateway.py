@@ -16,9 +16,7 @@ from redis import Redis
 from filestore.store import Store
 from ingest.commands import Command, decode
 from ingest.gateway import make_app
-from ops import keys, logins
-from ops.connect import connect_async
-from ops.roles import Role
+from ops import keys
 from support import users
 from support.waiting import wait_until
 
@@ -32,10 +30,8 @@ RUN += "sys.exit(run(Settings.read()))"
 @contextlib.asynccontextmanager
 async def serving(redis_url: str, store: Store) -> AsyncIterator[Http]:
     """Serve in this process, and give a client of it."""
-    settings = users.of(redis_url)
-    login = logins.of(settings, Role.GATEWAY)
-    async with connect_async(redis_url, login=login) as client:
-        app = make_app(settings, client, store)
+    async with users.as_gateway(redis_url) as client:
+        app = make_app(users.of(redis_url), client, store)
         async with TestClient(TestServer(app)) as http:
             yield http
 

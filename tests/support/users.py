@@ -15,7 +15,6 @@ import redis.exceptions
 from redis import Redis
 
 from ops import acl, acl_files, logins
-from ops.connect import connect, connect_async
 from ops.roles import USERS, Role
 from ops.settings import Settings
 from support.client import Client
@@ -84,7 +83,7 @@ def of(redis_url: str) -> Settings:
 
 def as_gateway(redis_url: str) -> "redis.asyncio.Redis":
     """Be a gateway, in an event loop."""
-    return connect_async(redis_url, login=logins.of(of(redis_url), Role.GATEWAY))
+    return logins.connect_async(of(redis_url), Role.GATEWAY)
 
 
 def as_role(client: Client, role: Role) -> Client:
@@ -104,5 +103,4 @@ def as_worker(client: Client) -> Client:
 
 @cache
 def _connected(path: str, role: Role) -> Redis:
-    url = f"unix://{path}"
-    return connect(url, login=logins.of(of(url), role))
+    return logins.connect(of(f"unix://{path}"), role)

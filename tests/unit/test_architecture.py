@@ -16,7 +16,7 @@ FILES = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.
 CELLAR = {
     f"ops.{name}"
     for name in (
-        *("settings", "formats", "places", "keys", "roles", "logins"),
+        *("settings", "formats", "places", "owned", "keys", "roles", "logins"),
         *("events", "glossary", "vocabulary", "gateway_lines", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
         *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder", "tally"),

@@ -16,7 +16,7 @@ from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
 from dispatcher.routes import ROUTES, bells, letter
 from dispatcher.steps import dispatching
-from dispatcher.stream import Entry, Stream
+from dispatcher.stream import READ_COUNT, Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.exam import Exam
 from filestore.store import Store
@@ -118,7 +118,7 @@ class Dispatcher:
             self.look_after()
         self.clean_up()
         self._rebuilder.turn()
-        if not (entries or self._rebuilder.is_busy or self._sweeping):
+        if not (len(entries) == READ_COUNT or self._rebuilder.is_busy or self._sweeping):
             self._stream.wait(ceil(1000 * (self._fire_at - monotonic())))
 
     def look_after(self) -> None:

@@ -74,19 +74,20 @@ class Acceptance:
         )
         wait_s = preferences.wait_s(request.headers.getall(preferences.PREFER, []))
         if not (pk and wait_s):
-            return _taken(name, await self._send(request, command, key, pk=pk), pk=pk)
+            entry, _ = await self._send(request, command, key, pk=pk)
+            return _taken(name, entry, pk=pk)
         applied = {preferences.APPLIED: f"wait={wait_s}"}
         with self._verdicts.expecting(name) as event:
-            entry = await self._send(request, command, key, pk=pk)
-            found = await self._verdicts.within(wait_s, event, pk=pk, command=name)
+            entry, is_first = await self._send(request, command, key, pk=pk)
+            found = await self._verdicts.within(wait_s, event, pk=pk, command=name, is_new=is_first)
         if found is None:
             return _taken(name, entry, pk=pk, headers=applied)
         return _judged(found, pk=pk, headers=applied)
 
     async def _send(
         self, request: web.Request, command: Command, key: Key | None, *, pk: str | None
-    ) -> str:
-        """Put it on the stream, and say so in the log; return the entry's id."""
+    ) -> tuple[str, bool]:
+        """Put it on the stream, and say so in the log; return the entry's id, and if it is new."""
         is_first = True
         if key is None:
             entry = await self._producer.send(command)
@@ -101,7 +102,7 @@ class Acceptance:
             request.app[METER].accept(command.type)
         named = {"pk": pk} if pk else {}
         request[ABOUT].update(telemetry.ids(entry=entry, command_id=str(command.id), **named))
-        return entry
+        return entry, is_first
 
 
 def _taken(

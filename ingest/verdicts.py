@@ -73,10 +73,14 @@ class Verdicts:
                 del self._waiting[command]
 
     async def within(
-        self, seconds: float, event: asyncio.Event, *, pk: str, command: str
+        self, seconds: float, event: asyncio.Event, *, pk: str, command: str, is_new: bool
     ) -> Judged | None:
         """
         Wait for so long at most.
+
+        Args:
+            is_new: Whether the command has just been sent for the first time: then nothing can be
+                known of it before an event tells, or a first while has passed.
 
         Returns:
             None when nothing is known by then, or this process ends, or the disk is away: the
@@ -84,10 +88,11 @@ class Verdicts:
         """
         with contextlib.suppress(TimeoutError, Unavailable, Damaged):
             async with asyncio.timeout(seconds):
-                found = await self.now(pk, command)
+                found = None if is_new else await self.now(pk, command)
                 while not (found or self._is_ending):
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(event.wait(), LOOK_S)
+                        async with asyncio.timeout(LOOK_S):
+                            await event.wait()
                     event.clear()
                     found = await self.now(pk, command)
                 return found

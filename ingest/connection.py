@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -40,13 +40,12 @@ TOO_LARGE = (
 NOT_HTTP = "what came is no request as RFC 9112 has it; the connection is closed"
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """
     Close a connection, and give up what its client has not taken.
 
     Closed as usual, the system would keep that, megabytes perhaps, and offer it for minutes.
     """
-    assert isinstance(transport, asyncio.Transport)
     at_once = struct.pack("ii", 1, 0)  # on, and no second of patience
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
     transport.abort()
@@ -93,10 +92,9 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head; without room, close at once."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        self._wire = cast(asyncio.Transport, transport)  # which uvloop's is not by its class
         if not self._register.enter(self):
-            transport.abort()
+            self._wire.abort()
             return
         self._waits_since = self._loop.time()
         super().connection_made(transport)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import redis.asyncio
 import structlog
+import uvloop
 from aiohttp import web
 
 from filestore.store import Store
@@ -148,7 +149,7 @@ def run(settings: Settings) -> int:
     telemetry.start(part)
     most = listener.most_connections(settings)
     try:
-        return asyncio.run(_serve(settings, tls, most=most))
+        return uvloop.run(_serve(settings, tls, most=most))
     finally:
         telemetry.stop()
 

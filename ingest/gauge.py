@@ -49,7 +49,8 @@ class Gauge:
         self._pace = Pace()
         self._looking: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._is_said = False
+        self._said: Kind | None = None
+        self._turned_away = 0
 
     @property
     def load(self) -> Load:
@@ -68,6 +69,7 @@ class Gauge:
             Refusal: There is none now. Nothing was taken.
         """
         if why := self.why(kind):
+            self._turned_away += count
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
         self._load = replace(
             self._load, waiting=self._load.waiting + count, unread=self._load.unread + count
@@ -142,14 +144,20 @@ class Gauge:
         return max(0.0, now_s - came_ms / 1000)
 
     def _say(self) -> None:
-        """Say once that commands are turned away, and once that they are taken again."""
-        why = self.why(Kind.START)
-        if bool(why) != self._is_said:
-            self._is_said = bool(why)
-            if why:
-                log.warning(Event.OVERLOADED, reason=why)
-            else:
-                log.info(Event.ROOM_AGAIN)
+        """
+        Say once that starts are turned away, or results as well, and once that all are taken again.
+
+        Not for each request: in an overload that would be thousands of lines a second.
+        """
+        away = next((kind for kind in (Kind.RESULT, Kind.START) if self.why(kind)), None)
+        if away == self._said:
+            return
+        self._said = away
+        if away:
+            log.warning(Event.OVERLOADED, what=away, reason=self.why(away))
+        else:
+            log.info(Event.ROOM_AGAIN, turned_away=self._turned_away)
+            self._turned_away = 0
 
 
 def _free_bytes(folder: Path) -> int | None:

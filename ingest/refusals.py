@@ -66,8 +66,8 @@ def tell(problem: Problem, error: Exception, request: web.Request) -> None:
     }
     if key := request.get(API_KEY):
         about["key"] = key.id
-    if problem.status == 429:
-        return  # `ingest.rates` says once who sends too many, and counts them
+    if problem.status == 429 or problem.type.endswith(f":{Name.OVERLOADED}"):
+        return  # `ingest.rates` and `ingest.gauge` say so once, and count how many it were
     if problem.status in (401, 403):
         log.warning(Event.ACCESS_DENIED, **about, detail=problem.detail, peer=request.remote)
     elif problem.status < 500:
@@ -77,7 +77,7 @@ def tell(problem: Problem, error: Exception, request: web.Request) -> None:
             Event.REQUEST_FAILED, **about, detail=f"{type(cause).__name__}: {cause}", exc_info=cause
         )
     else:
-        log.warning(Event.REQUEST_FAILED, **about, detail=str(cause))
+        log.warning(Event.REQUEST_FAILED, **about, detail=str(cause or problem.detail))
 
 
 def _headers(problem: Problem, error: Exception) -> dict[str, str]:

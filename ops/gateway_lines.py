@@ -34,10 +34,12 @@ AT_THE_GATEWAY: Mapping[Event, Kind] = {
         is_audit=False,
     ),
     Event.OVERLOADED: Kind.of(
-        "gateway: it turns starts away, since more waits than may; with `reason`",
-        "reason",
+        "gateway: more waits than may, for `reason`. It turns starts away, or results too: `what`",
+        "what reason",
     ),
-    Event.ROOM_AGAIN: Kind.of("gateway: it takes starts again"),
+    Event.ROOM_AGAIN: Kind.of(
+        "gateway: it takes commands again, after so many that were turned away", "turned_away"
+    ),
     # Nothing was taken from them that has no line of its own.
     Event.CONNECTIONS_CUT: Kind.of(
         "gateway: connections were closed whose clients stalled; at most one line in 10 s",

@@ -66,12 +66,17 @@ async def test_too_many_wait(tmp_path: Path, server: Settings, client: Client) -
             assert taken == client.xlen(keys.COMMANDS)
             assert 202 == (await http.post("/exams/a/result", json={"status": "pass"})).status
             await until(http, 503, "/exams/a/result")
+            async with asyncio.timeout(30):
+                while not any(line.get("what") == "result" for line in lines):
+                    await asyncio.sleep(0.02)
             client.xtrim(keys.COMMANDS, maxlen=0)
             await until(http, 202)
 
     assert 5 < taken < 3 * 5
-    said = [line["event"] for line in lines if line["event"] in ("overloaded", "room_again")]
-    assert ["overloaded", "room_again"] == said
+    said = [line for line in lines if line["event"] in ("overloaded", "room_again")]
+    assert ["start", "result", None] == [line.get("what") for line in said]
+    assert said[-1]["turned_away"] >= 3
+    assert not [line for line in lines if line["event"] == "request_failed"]
 
 
 async def test_too_old(tmp_path: Path, server: Settings, client: Client) -> None:

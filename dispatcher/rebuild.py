@@ -13,7 +13,8 @@ from dispatcher.stream import PAGE_COUNT, Entry, Stream
 from filestore.document import Damaged, salvage_start
 from filestore.exam import Exam, transition
 from filestore.fact import Fact
-from filestore.store import Locked, Store
+from filestore.lock import Locked
+from filestore.store import Store
 from ingest.commands import decode
 from ops import keys, outage
 from ops.events import Event
@@ -156,7 +157,7 @@ class Rebuilder:
                     return
             with self._redis.pipeline(transaction=True) as pipeline:
                 if exam:
-                    deadlines.keep(pipeline, exam)
+                    deadlines.keep(pipeline, [exam])
                 pipeline.hdel(keys.DAMAGED, pk)
                 pipeline.set(keys.RING_AGAIN, "1", ex=keys.RING_AGAIN_S)
                 pipeline.execute()

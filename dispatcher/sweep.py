@@ -10,7 +10,8 @@ from redis import Redis
 from filestore.document import Damaged
 from filestore.exam import Exam
 from filestore.fact import Status
-from filestore.store import Locked, Store
+from filestore.lock import Locked
+from filestore.store import Store
 from ops import keys
 from ops.lag import has_unread
 from tasks.world import note_damage

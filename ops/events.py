@@ -38,6 +38,7 @@ class Event(StrEnum):
     WAITING = "waiting"
     FOREIGN_DROPPED = "foreign_dropped"
     MESSAGE_REFUSED = "message_refused"
+    ONE_BY_ONE = "one_by_one"
     FAILED = "failed"
     TASK_ENDED = "task_ended"
 

@@ -97,6 +97,7 @@ KEYS: Mapping[str, str] = {
     "exit_code": "exit code of `up`",
     # --- dispatcher and store ---------------------------------------------------------------
     "removed": "number of entries that left the stream",
+    "exams": "how many exams a bell was for",
     "files": "number of files that were removed",
     "entries": "ids of the entries that the exam was made of, in its history's order",
     "kept": "where the damaged file lies now",

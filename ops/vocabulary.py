@@ -84,6 +84,12 @@ VOCABULARY: Mapping[Event, Kind] = {
         "it ran",
         "queue reason",
     ),
+    Event.ONE_BY_ONE: Kind.of(
+        "worker-exam: something went wrong with exams that were answered together; each is looked "
+        "at alone",
+        "exams error",
+        is_audit=False,
+    ),
     Event.FAILED: Kind.of(
         "any part: an entry, one exam of a batch, or the look at who reads events failed for a "
         "reason that nobody expected",

@@ -36,9 +36,9 @@ def begin_alone(redis: Redis, pk: str, entry: str) -> int:
     return int(count)
 
 
-def end(redis: Redis | Pipeline, pk: str) -> None:
-    """Forget all attempts at an exam's commands."""
-    redis.delete(keys.attempts(pk))
+def end(redis: Redis | Pipeline, *pks: str) -> None:
+    """Forget all attempts at the commands of some exams."""
+    redis.delete(*map(keys.attempts, pks))
 
 
 def end_alone(redis: Redis, pk: str, entry: str) -> None:

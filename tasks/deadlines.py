@@ -1,5 +1,7 @@
 """Deadlines: one sorted set says when each open exam becomes absent."""
 
+from collections.abc import Iterable
+
 from redis.client import Pipeline
 
 from filestore.exam import Exam
@@ -7,13 +9,16 @@ from filestore.fact import Status
 from ops import keys
 
 
-def keep(pipeline: Pipeline, exam: Exam) -> None:
+def keep(pipeline: Pipeline, exams: Iterable[Exam]) -> None:
     """
-    Add to *pipeline* what the exam's state asks for: its deadline set, or really deleted.
+    Add to *pipeline* what each exam's state asks for: its deadline set, or really deleted.
 
     Computed from the state alone, so that a repeat is harmless.
     """
-    if exam.standing.status is Status.STARTED:
-        pipeline.zadd(keys.DEADLINES, {exam.pk: exam.standing.deadline_ms})
-    else:
-        pipeline.zrem(keys.DEADLINES, exam.pk)
+    by_state: dict[bool, list[Exam]] = {True: [], False: []}
+    for exam in exams:
+        by_state[exam.standing.status is Status.STARTED].append(exam)
+    if running := by_state[True]:
+        pipeline.zadd(keys.DEADLINES, {exam.pk: exam.standing.deadline_ms for exam in running})
+    if decided := by_state[False]:
+        pipeline.zrem(keys.DEADLINES, *(exam.pk for exam in decided))

@@ -2,49 +2,29 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import redis.exceptions
 import structlog
 from redis import Redis
 
 from filestore.document import Damaged
-from filestore.exam import Exam, Record, transition
+from filestore.exam import transition
 from filestore.fact import Fact, Type
-from filestore.store import Store
 from ops import keys, outage, tally
 from ops.events import Event
 from ops.lag import has_unread
-from tasks import attempts, dead, deadlines, inbox, report, world
+from tasks import attempts, dead, inbox, report, world
 from tasks.app import EXAM_TASK, app, redis_client, settings, store
-from tasks.changes import changes, event_fields, refusals, tallied
+from tasks.desk import Desk
 from tasks.inbox import Post
+from tasks.settlement import Applied, settle
 from tasks.steps import applying, writing
+from tasks.together import answer_together
 
-#: Entries that the stream of events keeps, about: a few minutes at full speed.
-EVENTS_KEPT = 100_000
 #: What is counted of attempts that raised what nobody expected.
 FAILURES = tally.field(tally.FAILURES, EXAM_TASK)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """
-    What an exam's commands are worked on with.
-
-    Attributes:
-        orphan_after_s: Seconds for which a result waits for its exam's start.
-        most_attempts: Attempts at a command before it is buried.
-        task: Id of the Celery task at work, where there is one.
-    """
-
-    redis: Redis
-    store: Store
-    orphan_after_s: int
-    most_attempts: int
-    task: str | None = None
 
 
 @app.task(name=EXAM_TASK)
@@ -62,7 +42,7 @@ def exam(pks: list[str]) -> None:
         most_attempts=settings.max_deliveries,
         task=exam.request.id,
     )
-    for pk in pks:
+    for pk in _left(pks, desk):
         try:
             answer(pk, desk)
         except Damaged as error:
@@ -75,6 +55,17 @@ def exam(pks: list[str]) -> None:
             else:
                 log.exception(Event.FAILED, pk=pk)
                 tally.note(desk.redis, FAILURES)
+
+
+def _left(pks: Sequence[str], desk: Desk) -> Sequence[str]:
+    """Answer many bells together, and say which exams are to be looked at alone."""
+    if len(pks) == 1:
+        return pks
+    try:
+        return answer_together(pks, desk)
+    except Exception as error:  # one of them, or the world: each alone tells which
+        log.info(Event.ONE_BY_ONE, exams=len(pks), error=f"{type(error).__name__}: {error!s:.200}")
+        return pks
 
 
 def forgive(pk: str, desk: Desk) -> None:
@@ -121,8 +112,7 @@ def apply(pk: str, desk: Desk, facts: Sequence[Fact], *, post: Post, is_all: boo
             desk.store.sync(pk)  # whoever wrote it may have been killed before it was safe
         report.verdicts(pk, outcome, post)
         if outcome.exam:
-            records = (*outcome.known, *outcome.new)
-            settle(desk.redis, outcome.exam, records, now_ms=post.clock_ms, is_all=is_all)
+            settle(desk.redis, [Applied.of(outcome.exam, outcome, post, is_all=is_all)])
             return
         bury_orphans(pk, desk, outcome.waiting, post=post)
         if is_all:
@@ -173,38 +163,6 @@ def apply_alone(pk: str, desk: Desk, fact: Fact, *, post: Post) -> bool:
         return False
     attempts.end_alone(desk.redis, pk, fact.entry)
     return True
-
-
-def settle(
-    redis: Redis, exam: Exam, records: Sequence[Record], *, now_ms: int, is_all: bool
-) -> None:
-    """
-    Keep the books in one transaction.
-
-    It is sent once: when its answer is lost nobody knows whether it was done. The next bell
-    knows, by what the inbox still holds, and does it then.
-
-    Args:
-        now_ms: Redis' clock, for how long it took.
-        is_all: Whether nothing else of this exam was being attempted.
-    """
-    entries = [record.fact.entry for record in records]
-    told = [*changes(exam, records), *refusals(exam, records)]
-    with redis.pipeline(transaction=True) as pipeline:
-        deadlines.keep(pipeline, exam)
-        for change in told:
-            fields = event_fields(change, exam)
-            pipeline.xadd(keys.EVENTS, fields, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
-            if change.status is not None:
-                pipeline.hincrby(keys.COUNTS, change.status, 1)
-        tally.add(pipeline, tallied(records, now_ms=now_ms))
-        if entries:
-            pipeline.hdel(keys.inbox(exam.pk), *entries)
-            pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)
-        if is_all:
-            attempts.end(pipeline, exam.pk)
-        pipeline.execute()
-    report.deadline(exam, records)
 
 
 def bury_orphans(pk: str, desk: Desk, waiting: Sequence[Fact], *, post: Post) -> None:

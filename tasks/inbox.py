@@ -89,13 +89,22 @@ def decode(entry: str, text: str) -> tuple[Fact, Trace]:
 
 def read(redis: Redis, pk: str) -> Post:
     """Look into an exam's inbox, take nothing out, and note that work on it begins."""
+    return read_all(redis, [pk])[pk]
+
+
+def read_all(redis: Redis, pks: Sequence[str]) -> dict[str, Post]:
+    """Look into several exams' inboxes, as `read` does into one."""
     with redis.pipeline(transaction=True) as pipeline:
         pipeline.time()
-        pipeline.hgetall(keys.inbox(pk))
-        attempts.begin(pipeline, pk)
-        (seconds, microseconds), fields, attempt, _ = pipeline.execute()
+        for pk in pks:
+            pipeline.hgetall(keys.inbox(pk))
+            attempts.begin(pipeline, pk)
+        (seconds, microseconds), *found = pipeline.execute()
     now_ms = seconds * 1000 + microseconds // 1000
-    return _sort_out(fields, now_ms=now_ms, attempt=attempt)
+    return {
+        pk: _sort_out(fields, now_ms=now_ms, attempt=attempt)
+        for pk, fields, attempt in zip(pks, found[::3], found[1::3], strict=True)
+    }
 
 
 def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Post:

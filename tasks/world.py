@@ -4,7 +4,7 @@ import structlog
 from redis import Redis
 
 from filestore.document import Damaged
-from filestore.store import Locked
+from filestore.lock import Locked
 from ops import keys, outage
 from ops.connect import is_away
 from ops.events import Event

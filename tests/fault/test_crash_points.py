@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -260,26 +260,27 @@ def _write_without_close(path: Path, rest: bytes) -> None:
     os.close(descriptor)
 
 
-def _replace_in_place(path: Path, text: str, *, temporary: Path) -> None:
-    _WRITE(path, text.encode())
-    durable.sync_folder(path.parent)
+def _replace_in_place(files: Sequence[durable.NewFile]) -> None:
+    for file in files:
+        _WRITE(file.path, file.text.encode())
+        durable.sync_folder(file.path.parent)
 
 
-def _replace_unsynced(path: Path, text: str, *, temporary: Path) -> None:
+def _replace_unsynced(files: Sequence[durable.NewFile]) -> None:
     with patch.object(durable, "sync_folder"):
-        _REPLACE(path, text, temporary=temporary)
+        _REPLACE(files)
 
 
-def _list_unsynced(self: Store, pk: str) -> None:
+def _list_unsynced(self: Store, pks: Iterable[str]) -> None:
     with patch.object(store, "sync_folder"):
-        _LIST(self, pk)
+        _LIST(self, pks)
 
 
 def _save_then_list(self: Store, exam: Exam) -> None:
     with patch.object(Store, "_list_as_open"):
         _SAVE(self, exam)
     if exam.standing.status is Status.STARTED:
-        _LIST(self, exam.pk)
+        _LIST(self, [exam.pk])
 
 
 def _close_then_save(self: Store, exam: Exam) -> None:
@@ -298,15 +299,15 @@ def _keep_lock(self: Store, pk: str, *, wait_s: float = 10.0) -> Iterator[None]:
 
 
 _KEPT: list[object] = []
-_WRITE, _REPLACE = durable._write, durable.replace_file
+_WRITE, _REPLACE = durable._write, durable.replace_files
 _LIST, _SAVE, _LOCK = Store._list_as_open, Store.save, Store.lock
 #: What is broken, and in which story it must be seen.
 MUTANTS: dict[str, tuple[object, str, object, str]] = {
     "file not synced": (durable, "_write", _write_without_fsync, "result"),
     "short write taken for a whole one": (durable, "_write", _write_once, "result"),
     "file not closed after an error": (durable, "_write", _write_without_close, "result"),
-    "written in place": (store, "replace_file", _replace_in_place, "result"),
-    "folder not synced": (store, "replace_file", _replace_unsynced, "result"),
+    "written in place": (store, "replace_files", _replace_in_place, "result"),
+    "folder not synced": (store, "replace_files", _replace_unsynced, "result"),
     "list of open exams not synced": (Store, "_list_as_open", _list_unsynced, "start"),
     "listed too late": (Store, "save", _save_then_list, "start"),
     "taken off the list too early": (Store, "save", _close_then_save, "absence"),

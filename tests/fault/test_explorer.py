@@ -6,7 +6,7 @@ the simulation that shows what they are for (`test_simulation.py`).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -46,16 +46,17 @@ def _quiet() -> Iterator[None]:
 
 def ack_before_save(patch: Patch) -> None:
     """A worker acknowledges what it takes, and then does it."""
-    read = inbox.read
+    read = inbox.read_all
 
-    def take(redis: Any, pk: str) -> Post:
-        post = read(redis, pk)
-        for fact in post.facts:
-            redis.xack(keys.COMMANDS, keys.GROUP, fact.entry)
-            redis.hdel(keys.inbox(pk), fact.entry)
-        return post
+    def take(redis: Any, pks: Sequence[str]) -> dict[str, Post]:
+        posts = read(redis, pks)
+        for pk, post in posts.items():
+            for fact in post.facts:
+                redis.xack(keys.COMMANDS, keys.GROUP, fact.entry)
+                redis.hdel(keys.inbox(pk), fact.entry)
+        return posts
 
-    patch.setattr(inbox, "read", take)
+    patch.setattr(inbox, "read_all", take)
 
 
 def group_from_end(patch: Patch) -> None:
@@ -124,14 +125,20 @@ def no_watermark(patch: Patch) -> None:
 
 def no_inbox_order(patch: Patch) -> None:
     """A worker takes one of the commands that wait, and leaves the rest to the next."""
-    read = inbox.read
+    read = inbox.read_all
 
-    def take_last(redis: Any, pk: str) -> Post:
-        post = read(redis, pk)
-        facts = sorted(post.facts, key=lambda fact: fact.ingress)[-1:]
-        return replace(post, facts=tuple(facts), foreign=(), attempt=1)
+    def take_last(redis: Any, pks: Sequence[str]) -> dict[str, Post]:
+        return {
+            pk: replace(
+                post,
+                facts=tuple(sorted(post.facts, key=lambda fact: fact.ingress)[-1:]),
+                foreign=(),
+                attempt=1,
+            )
+            for pk, post in read(redis, pks).items()
+        }
 
-    patch.setattr(inbox, "read", take_last)
+    patch.setattr(inbox, "read_all", take_last)
 
 
 def no_lock(patch: Patch) -> None:
@@ -142,7 +149,13 @@ def no_lock(patch: Patch) -> None:
         step()
         yield
 
+    @contextmanager
+    def unlocked_together(_self: Store, pks: Iterable[str]) -> Iterator[list[str]]:
+        step()
+        yield list(pks)
+
     patch.setattr(Store, "lock", unlocked)
+    patch.setattr(Store, "lock_together", unlocked_together)
 
 
 MUTANTS: dict[str, tuple[Callable[[Patch], None], set[str]]] = {

@@ -18,7 +18,8 @@ from filestore.store import Store
 from ops import keys, outage, trace
 from ops.trace import Trace
 from tasks import attempts, inbox
-from tasks.exam import Desk, answer
+from tasks.desk import Desk
+from tasks.exam import answer
 from tasks.inbox import Letter
 
 pytestmark = pytest.mark.usefixtures("group")

@@ -25,7 +25,7 @@ from ingest.readings import look
 from ops import keys, tally
 from ops.connect import connect_async
 from ops.settings import Settings
-from tasks import claims, roster
+from tasks import claims, roster, settlement
 from tasks.claims import Claim
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -236,7 +236,7 @@ async def test_what_may_not_be_asked_is_no_zero(client: Client, server: Settings
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 async def test_counted_once(http: Http, desks: Desks, *, is_done: bool) -> None:
     """A worker that loses Redis as it settles, before it was done or after, counts once."""
-    settle = tasks.exam.settle
+    settle = settlement.settle
 
     def breaking(*args: object, **kwargs: object) -> None:
         if is_done:

@@ -15,7 +15,8 @@ from ops.settings import Settings
 from support.client import Client
 from support.users import as_dispatcher, as_worker
 from tasks import dead
-from tasks.exam import Desk, answer
+from tasks.desk import Desk
+from tasks.exam import answer
 
 #: Milliseconds that a turn may take on a busy machine until it has read, which renews the lease.
 LEASE_MS = 30_000

@@ -9,7 +9,7 @@ longer than a lease lives.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -152,11 +152,11 @@ class World:
             if self.bells:
                 tasks.exam.exam(self.bells.pop(0))
 
-    def save(self, store: Store, exam: Exam) -> None:
-        """Write a file, which everyone sees from then on."""
+    def save(self, store: Store, exams: Sequence[Exam]) -> None:
+        """Write files, which everyone sees from then on."""
         step()
-        _SAVE(store, exam)
-        self.shown.append((exam.pk, exam.standing.status.value))
+        _SAVE(store, exams)
+        self.shown += [(exam.pk, exam.standing.status.value) for exam in exams]
         step()
 
     def place(self, stream: Stream, *args: Any, messages: Any = None, **kwargs: Any) -> None:
@@ -249,7 +249,7 @@ def _pks_of(_: object, messages: list[Any]) -> list[Any]:
     return [message.args[0] for message in messages]
 
 
-_SAVE, _PLACE = Store.save, Stream.place
+_SAVE, _PLACE = Store.save_all, Stream.place
 
 
 @contextmanager
@@ -269,7 +269,7 @@ def world(settings: Settings, folder: Path, seed: int) -> Iterator[World]:
         (Stream, "place", lambda *args, **kwargs: one.place(*args, **kwargs)),  # noqa: PLW0108
         (Stream, "wait", lambda *_: step()),
         (time, "sleep", lambda _: step()),
-        (Store, "save", lambda store, exam: one.save(store, exam)),  # noqa: PLW0108 - it binds
+        (Store, "save_all", lambda store, exams: one.save(store, exams)),  # noqa: PLW0108 - it binds
         (tasks.exam, "redis_client", lambda: one.worker),
         (tasks.exam, "store", lambda: one.store),
     ]

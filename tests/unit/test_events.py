@@ -139,6 +139,7 @@ def test_what_an_audit_needs() -> None:
         Event.TELEMETRY_OFF,
         Event.READING_PAUSED,
         Event.READING_RESUMED,
+        Event.ONE_BY_ONE,
         Event.TRIMMED,
         Event.LEFTOVERS_SWEPT,
     }

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from filestore.document import Damaged, to_document
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
+from filestore.lock import Locked
 from filestore.name import is_name
-from filestore.store import Locked, Store
+from filestore.store import Store
 from ingest.commands import ExamStart
 
 PK = "math-7"

@@ -1,0 +1,76 @@
+"""Settlement: keep the books of exams whose files are on the disk."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from filestore.exam import Exam, Record, Transition
+from ops import keys, tally
+from tasks import attempts, deadlines, report
+from tasks.changes import changes, event_fields, refusals, tallied
+from tasks.inbox import Post
+
+#: Entries that the stream of events keeps, about: a few minutes at full speed.
+EVENTS_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """
+    What is on the disk, and not in the books yet.
+
+    Attributes:
+        records: What was applied just now, or found there and perhaps not settled.
+        now_ms: Redis' clock, for how long it took.
+        is_all: Whether nothing else of this exam was being attempted.
+    """
+
+    exam: Exam
+    records: Sequence[Record]
+    now_ms: int
+    is_all: bool
+
+    @classmethod
+    def of(cls, exam: Exam, outcome: Transition, post: Post, *, is_all: bool) -> "Applied":
+        """Take what the rules said to what an inbox held."""
+        records = (*outcome.known, *outcome.new)
+        return cls(exam=exam, records=records, now_ms=post.clock_ms, is_all=is_all)
+
+    @property
+    def entries(self) -> list[str]:
+        """The commands that come to their end."""
+        return [record.fact.entry for record in self.records]
+
+
+def settle(redis: Redis, applied: Sequence[Applied]) -> None:
+    """
+    Keep the books of some exams in one transaction.
+
+    It is sent once: when its answer is lost nobody knows whether it was done. The next bell
+    knows, by what the inbox still holds, and does it then.
+    """
+    counted: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    with redis.pipeline(transaction=True) as pipeline:
+        deadlines.keep(pipeline, [one.exam for one in applied])
+        for one in applied:
+            for change in (*changes(one.exam, one.records), *refusals(one.exam, one.records)):
+                fields = event_fields(change, one.exam)
+                pipeline.xadd(keys.EVENTS, fields, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
+                if change.status is not None:
+                    statuses[change.status] += 1
+            counted += tallied(one.records, now_ms=one.now_ms)
+            if one.entries:
+                pipeline.hdel(keys.inbox(one.exam.pk), *one.entries)
+        for status, number in statuses.items():
+            pipeline.hincrby(keys.COUNTS, status, number)
+        tally.add(pipeline, counted)
+        if entries := [entry for one in applied for entry in one.entries]:
+            pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)
+        if ended := [one.exam.pk for one in applied if one.is_all]:
+            attempts.end(pipeline, *ended)
+        pipeline.execute()
+    for one in applied:
+        report.deadline(one.exam, one.records)

@@ -1,0 +1,194 @@
+"""Bells of many exams: what comes of each is the same as alone, at a fraction of the cost."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from redis.client import Pipeline
+from structlog.testing import capture_logs
+from support.desks import Desks
+from support.users import as_worker
+
+import tasks.exam
+from filestore.exam import Exam
+from filestore.store import Store
+from ops import keys, outage
+from tasks.desk import Desk
+from tasks.exam import exam
+from tasks.together import answer_together
+
+PKS = [f"exam-{number}" for number in range(20)]
+
+
+@pytest.fixture
+def task(desks: Desks) -> Iterator[Callable[[], None]]:
+    """Answer one bell for all exams, as a worker does."""
+    worker = as_worker(desks.client)
+    with (
+        patch.object(tasks.exam, "redis_client", lambda: worker),
+        patch.object(tasks.exam, "store", lambda: desks.store),
+    ):
+        yield lambda: exam(PKS)
+
+
+def start_all(desks: Desks) -> None:
+    """Have the starts of all exams in their inboxes."""
+    for pk in PKS:
+        desks.push("exam.start", pk=pk, duration=600)
+    desks.dispatch()
+
+
+def statuses(desks: Desks) -> list[str | None]:
+    """Where each exam stands on the disk."""
+    found = [desks.store.load(pk) for pk in PKS]
+    return [one.standing.status.value if one else None for one in found]
+
+
+def is_settled(desks: Desks) -> bool:
+    """Whether nothing waits and nothing is remembered of an attempt."""
+    pending: Any = desks.client.xpending(keys.COMMANDS, keys.GROUP)
+    names = [name for pk in PKS for name in (keys.inbox(pk), keys.attempts(pk))]
+    return not pending["pending"] and not desks.client.exists(*names)
+
+
+def test_all_at_once(desks: Desks, task: Callable[[], None]) -> None:
+    """One bell starts them all and asks Redis twice; the next one ends half of them."""
+    start_all(desks)
+    with patch.object(Pipeline, "execute", autospec=True, side_effect=Pipeline.execute) as asked:
+        task()
+    assert 2 == asked.call_count
+    assert ["started"] * 20 == statuses(desks)
+    assert is_settled(desks)
+    deadlines = dict(desks.client.zrange(keys.DEADLINES, 0, -1, withscores=True))
+    assert {pk.encode(): desks.store.load(pk).standing.deadline_ms for pk in PKS} == deadlines  # type: ignore[union-attr]
+
+    for pk in PKS[:10]:
+        desks.push("exam.finish", pk=pk, status="pass")
+    desks.dispatch()
+    task()
+
+    assert ["pass"] * 10 + ["started"] * 10 == statuses(desks)
+    assert {b"started": b"20", b"pass": b"10"} == desks.client.hgetall(keys.COUNTS)
+    told = [
+        (json.loads(fields[b"data"])["pk"], fields[b"type"].decode())
+        for _, fields in desks.client.xrange(keys.EVENTS)
+    ]
+    assert [(pk, "exam.started") for pk in PKS] + [(pk, "exam.pass") for pk in PKS[:10]] == told
+    assert 10 == desks.client.zcard(keys.DEADLINES)
+    assert is_settled(desks)
+
+
+def test_lines(desks: Desks, task: Callable[[], None]) -> None:
+    """Each command has its own line before it is settled, with its own trace, as alone."""
+    start_all(desks)
+    with capture_logs() as lines:
+        task()
+
+    applied = [line for line in lines if line["event"] == "applied"]
+    assert PKS == [line["pk"] for line in applied]
+    assert len(PKS) == len({line["trace_id"] for line in applied})
+    assert PKS == [line["pk"] for line in lines if line["event"] == "deadline_set"]
+    assert not [line for line in lines if line["event"] == "one_by_one"]
+
+
+def test_one_is_held(desks: Desks, task: Callable[[], None]) -> None:
+    """An exam that another worker has is waited for alone; the others are done by then."""
+    start_all(desks)
+    with desks.store.lock(PKS[3]):
+        worker = as_worker(desks.client)
+        desk = Desk(redis=worker, store=desks.store, orphan_after_s=300, most_attempts=5)
+        left = answer_together(PKS, desk)
+        assert [PKS[3]] == left
+        assert [pk for pk in PKS if not desks.store.exists(pk)] == left
+    task()
+
+    assert ["started"] * 20 == statuses(desks)
+    assert is_settled(desks)
+
+
+def test_one_is_poison(desks: Desks, task: Callable[[], None]) -> None:
+    """One that always fails holds nobody up, whenever the bell rings; in the end it is buried."""
+    start_all(desks)
+    save_all = Store.save_all
+
+    def fail(self: Store, exams: list[Exam]) -> None:
+        if any(one.pk == PKS[7] for one in exams):
+            raise ZeroDivisionError("poison")
+        save_all(self, exams)
+
+    with patch.object(Store, "save_all", fail), capture_logs() as lines:
+        for _ in range(6):
+            task()
+        assert [line for line in lines if line["event"] == "one_by_one"]
+    assert [pk for pk in PKS if not desks.store.exists(pk)] == [PKS[7]]
+    [(_, letter)] = desks.client.xrange(keys.DEAD)
+    assert b"ZeroDivisionError" in letter[b"error"]
+    assert not [pk for pk in PKS if desks.client.exists(keys.inbox(pk))]
+
+
+def test_one_is_damaged(desks: Desks, task: Callable[[], None]) -> None:
+    """A file that is no document is noted; the others are applied."""
+    desks.store.path(PKS[0]).write_text("{")
+    start_all(desks)
+    task()
+
+    assert {PKS[0].encode(): b""} == desks.client.hgetall(keys.DAMAGED)
+    assert ["started"] * 19 == [desks.store.load(pk).standing.status.value for pk in PKS[1:]]  # type: ignore[union-attr]
+
+
+def test_results_before_their_starts(desks: Desks, task: Callable[[], None]) -> None:
+    """A result without a start waits, and is judged when that has come."""
+    for pk in PKS[:5]:
+        desks.push("exam.finish", pk=pk, status="fail")
+    desks.dispatch()
+    task()
+    assert [None] * 20 == statuses(desks)
+    assert 5 == desks.client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+    start_all(desks)
+    task()
+    assert ["fail"] * 5 + ["started"] * 15 == statuses(desks)
+    assert is_settled(desks)
+
+
+def test_foreign_letter(desks: Desks, task: Callable[[], None]) -> None:
+    """What no dispatcher wrote is dropped, as alone."""
+    start_all(desks)
+    desks.client.hset(keys.inbox(PKS[2]), "mine", "x")
+    task()
+
+    assert ["started"] * 20 == statuses(desks)
+    assert is_settled(desks)
+
+
+def test_disk_away(desks: Desks, task: Callable[[], None], tmp_path: Path) -> None:
+    """While the disk takes nothing all of it stays; no attempt is held against anyone."""
+    start_all(desks)
+    with patch.object(Store, "save_all", side_effect=OSError(5, "Input/output error")):
+        for _ in range(8):
+            task()
+    assert outage.DISK.is_away
+    assert [None] * 20 == statuses(desks)
+    assert not desks.client.exists(*map(keys.attempts, PKS))
+    task()
+
+    assert ["started"] * 20 == statuses(desks)
+    assert is_settled(desks)
+
+
+def test_done_twice(desks: Desks, task: Callable[[], None]) -> None:
+    """A worker that is gone before it could settle: the next bell settles, and nothing is twice."""
+    start_all(desks)
+    gone = patch("tasks.together.settle", side_effect=KeyboardInterrupt)
+    with gone, pytest.raises(KeyboardInterrupt):
+        task()
+    assert ["started"] * 20 == statuses(desks)
+    assert not desks.client.exists(keys.DEADLINES)
+    task()
+
+    assert 20 == desks.client.zcard(keys.DEADLINES)
+    assert {b"started": b"20"} == desks.client.hgetall(keys.COUNTS)
+    assert is_settled(desks)

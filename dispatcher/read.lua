@@ -8,15 +8,16 @@
 --       3 in hand    string; set while entries are read and not placed
 --       4 queue      list of Celery messages that wait for an exam worker
 -- ARGV  1 token, 2 lease in ms, 3 group, 4 consumer, 5 '>' for new entries, or the id after which
---       to list what is pending, 6 most entries, 7 depth of the queue at which to read nothing new
--- Returns {'lost'}, {'full'}, or {'read', entries}
+--       to list what is pending, 6 most entries; 0 to look at the queue only
+-- Returns {'lost'}, or {'read', entries, number of messages in the queue}
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return {'lost'}
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if ARGV[5] == '>' and redis.call('LLEN', KEYS[4]) >= tonumber(ARGV[7]) then
-  return {'full'}
+local depth = redis.call('LLEN', KEYS[4])
+if tonumber(ARGV[6]) == 0 then
+  return {'read', {}, depth}
 end
 local reply = redis.call('XREADGROUP', 'GROUP', ARGV[3], ARGV[4], 'COUNT', ARGV[6],
                          'STREAMS', KEYS[2], ARGV[5])
@@ -24,4 +25,4 @@ local entries = reply and reply[1] and reply[1][2] or {}
 if #entries > 0 then
   redis.call('SET', KEYS[3], #entries)
 end
-return {'read', entries}
+return {'read', entries, depth}

@@ -1,6 +1,6 @@
 """Report: the lines that a dispatcher's turns write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -11,7 +11,6 @@ from ingest.commands import Command
 from ops import trace
 from ops.events import Event
 from ops.trace import Trace
-from tasks.inbox import Letter
 
 #: Seconds for which the queue must be full before the log says so: under load it is for moments.
 PAUSED_S = 1.0
@@ -38,24 +37,27 @@ class Read:
         return self.command.id or self.entry
 
     @property
+    def pk(self) -> str | None:
+        """The exam that it is for, if it is for one."""
+        return getattr(self.command.data, "pk", None)
+
+    @property
     def trace(self) -> Trace:
         """The producer's own trace, or the entry's; from the dispatcher's own step on, if any."""
         return self.step or self.command.trace or trace.derived(self.entry)
 
 
-def dispatched(
-    reads: Sequence[Read],
-    letters: Sequence[Letter],
-    tasks: Sequence[Message],
-    *,
-    redelivered: bool,
-) -> None:
-    """One line per command, with the task it was given to."""
+def dispatched(reads: Iterable[tuple[Read, bool]], tasks: Sequence[Message]) -> None:
+    """
+    One line per command, with the task it was given to.
+
+    Args:
+        reads: Each with whether it was given to one before.
+    """
     task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
     task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
-    pk_of = {letter.entry: letter.pk for letter in letters}
-    for read in reads:
-        pk = pk_of.get(read.entry)
+    for read, redelivered in reads:
+        pk = read.pk
         task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
         if task_id is None:
             continue  # an echo for which there is no room yet

@@ -1,6 +1,6 @@
 """Stream: read entries once, in order, and take up again those that nobody finished."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,8 +16,8 @@ from tasks.inbox import Letter, encode
 #: Entries per read. Of commands that is 16 MiB at most; what a stranger pushes may be larger.
 READ_COUNT = 256
 #: Celery messages that may wait for the exam workers. One that waits says that they are all busy:
-#: what comes in meanwhile stays on the stream, and shares a bell when there is room. A message
-#: costs its sender and its receiver a millisecond or two each, an exam in it next to nothing.
+#: what comes in meanwhile stands in line, and shares a bell when there is room. A message costs its
+#: sender and its receiver a millisecond or two each, an exam in it next to nothing.
 MOST_BELLS = 1
 #: Echoes that may wait in the slow queue; more stay pending, and go when there is room.
 MOST_ECHOES = 1_000
@@ -28,6 +28,8 @@ LONGEST_IDLE_MS = 60_000
 #: Pending entries looked at in one round trip when searching for idle ones, and round trips.
 PENDING_COUNT = 1_000
 PENDING_PAGES = 20
+#: Milliseconds for which what was told of the line is true.
+LINE_KEPT_MS = 3_000
 #: Entries in one page of a search through the whole stream.
 PAGE_COUNT = 500
 #: In a script, because redis-py makes a dict of the fields: a name that stands twice must be seen.
@@ -48,12 +50,18 @@ class Entry:
 
 
 class Stream:
-    """The stream of commands, as the dispatcher with one *token* sees it."""
+    """
+    The stream of commands, as the dispatcher with one *token* sees it.
+
+    Attributes:
+        has_room: Whether the exam workers had room for a bell when it was read last.
+    """
 
     def __init__(self, redis: Redis, *, token: str) -> None:
         self._redis = redis
         self._token = token
         self._last = "0-0"
+        self.has_room = True
         load = files("dispatcher").joinpath
         self._read = redis.register_script(load("read.lua").read_text())
         self._claim = redis.register_script(load("claim.lua").read_text())
@@ -73,14 +81,17 @@ class Stream:
         newest: Any = self._redis.xinfo_stream(keys.COMMANDS)
         _note_ids(newest["last-generated-id"].decode())
 
-    def read_new(self) -> list[Entry] | None:
+    def read_new(self, most: int = READ_COUNT) -> list[Entry]:
         """
-        Read what nobody has read; None when the exam queue is deep enough as it is.
+        Read what nobody has read, and see whether the exam workers have room.
+
+        Args:
+            most: Entries; with 0 the lease is renewed all the same.
 
         Raises:
             LeaseLost: Another dispatcher is active.
         """
-        return self._read_after(">")
+        return self._read_after(">", most=most)
 
     def read_pending(self, after: str) -> list[Entry]:
         """
@@ -89,22 +100,27 @@ class Stream:
         Raises:
             LeaseLost: Another dispatcher is active.
         """
-        return self._read_after(after) or []
+        return self._read_after(after)
 
-    def claim_idle(self, consumer: str, *, most: int = READ_COUNT) -> list[Entry]:
+    def claim_idle(
+        self, consumer: str, *, most: int = READ_COUNT, but: Container[str] = ()
+    ) -> list[Entry]:
         """
         Take up again entries of *consumer* whose delivery came to nothing.
+
+        Args:
+            but: Entries that are known to wait.
 
         Raises:
             LeaseLost: Another dispatcher is active.
         """
-        stale = self._stale(consumer)[: min(most, READ_COUNT)] if most else []
+        stale = self._stale(consumer, but)[: min(most, READ_COUNT)] if most else []
         if not stale:
             return []
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND]
         arguments: list[str | int] = [self._token, keys.GROUP, consumer, IDLE_MS]
         arguments += stale
-        return _entries(self._claim(keys=names, args=arguments)) or []
+        return _entries(self._claim(keys=names, args=arguments))
 
     def place(
         self,
@@ -139,6 +155,14 @@ class Stream:
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
 
+    def tell_line(self, waiting: int, oldest: str | None) -> None:
+        """Let the gateways know how many stand in line, and since when; they would let more in."""
+        if waiting:
+            came_ms = oldest.partition("-")[0] if oldest else "0"
+            self._redis.set(keys.LINE, f"{waiting} {came_ms}", px=LINE_KEPT_MS)
+        else:
+            self._redis.delete(keys.LINE)
+
     def echo_room(self) -> int:
         """How many echoes the slow queue has room for; more of them stay pending."""
         depth = self._redis.llen(keys.CELERY + keys.QUEUE_SLOW)
@@ -157,7 +181,7 @@ class Stream:
         """Return when there is something to read, after *most_ms* milliseconds at the latest."""
         self._redis.xread({keys.COMMANDS: self._last}, count=1, block=max(1, most_ms))
 
-    def _stale(self, consumer: str) -> list[str]:
+    def _stale(self, consumer: str, but: Container[str]) -> list[str]:
         """Page through what *consumer* holds and has left alone; the oldest first."""
         stale: list[str] = []
         after = "-"
@@ -171,20 +195,23 @@ class Stream:
                 idle=IDLE_MS,
             )
             stale += [
-                str(pending["message_id"], "ascii")
+                entry
                 for pending in page
                 if is_stale(pending["time_since_delivered"], pending["times_delivered"])
+                if (entry := str(pending["message_id"], "ascii")) not in but
             ]
             if len(page) < PENDING_COUNT or len(stale) >= READ_COUNT:
                 break
             after = "(" + str(page[-1]["message_id"], "ascii")
         return stale
 
-    def _read_after(self, after: str) -> list[Entry] | None:
+    def _read_after(self, after: str, *, most: int = READ_COUNT) -> list[Entry]:
         names = [keys.LEASE, keys.COMMANDS, keys.IN_HAND, keys.CELERY + keys.QUEUE_EXAM]
         arguments: list[str | int] = [self._token, LEASE_MS, keys.GROUP, keys.CONSUMER]
-        arguments += [after, READ_COUNT, MOST_BELLS]
-        entries = _entries(self._read(keys=names, args=arguments))
+        arguments += [after, most]
+        reply = self._read(keys=names, args=arguments)
+        entries = _entries(reply)
+        self.has_room = reply[2] < MOST_BELLS
         if after == ">" and entries:
             self._last = entries[-1].id
             _note_ids(entries[-1].id)
@@ -205,12 +232,10 @@ def _note_ids(newest: str) -> None:
         outage.STREAM.ended()
 
 
-def _entries(reply: Sequence[Any]) -> list[Entry] | None:
+def _entries(reply: Sequence[Any]) -> list[Entry]:
     match reply:
-        case [b"read", [*entries]]:
+        case [b"read", [*entries], *_]:
             return [_entry(name, fields) for name, fields in entries]
-        case [b"full"]:
-            return None
         case _:
             raise LeaseLost
 

@@ -10,17 +10,19 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from dispatcher.bell import Bells, Message, new_task_id, trace_for
+from dispatcher.bell import Bells
+from dispatcher.calls import echo_calls, exam_calls
+from dispatcher.line import Held, Line
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, dispatched
-from dispatcher.routes import ROUTES, bells, letter
+from dispatcher.routes import letter
 from dispatcher.steps import dispatching
 from dispatcher.stream import READ_COUNT, Entry, Stream
 from dispatcher.sweep import sweep
 from filestore.exam import Exam
 from filestore.store import Store
-from ingest.commands import Echo, decode, given_trace
+from ingest.commands import decode, given_trace
 from ingest.faults import InvalidCommand
 from ops import keys, outage, tally, trace
 from ops.connect import is_exhausted
@@ -37,6 +39,8 @@ SWEEP_EVERY_S = 30.0
 CLAIM_EVERY_S = 1.0
 #: Seconds between two looks at a queue that is full.
 FULL_S = 0.02
+#: Seconds for which some must have stood in line until the gateways are told, and told again.
+TELL_EVERY_S = 0.25
 
 log = structlog.get_logger()
 
@@ -77,6 +81,9 @@ class Dispatcher:
         self._sweep_at = 0.0
         self._sweeping: Iterator[list[Exam]] | None = None
         self._fullness = Fullness()
+        self._line = Line()
+        self._tell_at = 0.0
+        self._has_told = False
 
     def serve(self) -> None:
         """
@@ -89,6 +96,7 @@ class Dispatcher:
             LeaseLost: Another dispatcher is active.
         """
         self._stream.ensure_group()
+        self._line = Line()
         self.recover()
         self._fire_at, self._sweep_at, self._sweeping = 0.0, 0.0, None
         while not self._stop.is_set():
@@ -107,27 +115,38 @@ class Dispatcher:
         """Fire deadlines, dispatch what is new, look after what was left; or wait."""
         if monotonic() >= self._fire_at:
             self._fire_at = monotonic() + min(self.fire(), WAIT_MS) / 1000
-        entries = self._stream.read_new()
-        self._fullness.note(is_full=entries is None)
-        if entries is None:
-            self._stop.wait(FULL_S)
-            return
+        self._fullness.note(is_full=not self._line.room)
+        entries = self._stream.read_new(min(READ_COUNT, self._line.room))
         self.dispatch(entries, redelivered=False)
         if monotonic() >= self._claim_at:
             self._claim_at = monotonic() + CLAIM_EVERY_S
             self.look_after()
         self.clean_up()
         self._rebuilder.turn()
-        if not (len(entries) == READ_COUNT or self._rebuilder.is_busy or self._sweeping):
+        self.tell_line()
+        if len(entries) == READ_COUNT or self._rebuilder.is_busy or self._sweeping:
+            return
+        if self._line:
+            self._stop.wait(FULL_S)
+        else:
             self._stream.wait(ceil(1000 * (self._fire_at - monotonic())))
 
     def look_after(self) -> None:
         """Dispatch again what nobody finished: exams first, then echoes as there is room."""
         if self._redis.getdel(keys.RING_AGAIN):
             self.recover()
-        self.dispatch(self._stream.claim_idle(keys.CONSUMER), redelivered=True)
+        self.dispatch(self._stream.claim_idle(keys.CONSUMER, but=self._line), redelivered=True)
         room = self._stream.echo_room()
         self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)
+
+    def tell_line(self) -> None:
+        """Tell of a line that lasts, now and then, and of its end."""
+        if self._line and monotonic() < self._tell_at:
+            return
+        if self._line or self._has_told:
+            self._stream.tell_line(len(self._line), self._line.oldest)
+        self._has_told = bool(self._line)
+        self._tell_at = monotonic() + TELL_EVERY_S
 
     def clean_up(self) -> None:
         """Every half minute, a little each turn: give open exams a lost deadline back, and trim."""
@@ -178,24 +197,39 @@ class Dispatcher:
     def dispatch(
         self, entries: Sequence[Entry], *, redelivered: bool, has_more: bool = False
     ) -> None:
-        """Decode, bury what is nobody's command, place letters, ring bells."""
-        if not entries:
+        """
+        Decode, bury what is nobody's command, place letters; ring bells as far as there is room.
+
+        Whoever has to wait for a bell stands in line, and is thought of whenever this is called.
+        """
+        if not (entries or (self._line and self._stream.has_room)):
             return
         found = [read for entry in entries if (read := self.read(entry))]
         with dispatching(found) as reads:
-            letters = [letter for read in reads if (letter := self._letter(read))]
-            echoes = self._echoes(reads)
+            placed = [
+                Held(read=read, letter=letter, redelivered=redelivered)
+                for read in reads
+                if (letter := self._letter(read))
+            ]
+            for held in placed:
+                self._line.add(held)
+            echoes = echo_calls(reads, default_s=self._settings.echo_delay)
             fitting = echoes[: self._stream.echo_room()] if echoes else []
-            tasks = [*self._calls(letters), *fitting]
+            told = self._line.take(READ_COUNT) if self._stream.has_room else []
+            tasks = [*exam_calls([held.letter for held in told]), *fitting]
             self._stream.place(
-                letters,
+                [held.letter for held in placed],
                 echoes=[echo.kwargs["entry"] for echo in echoes],
                 messages=self._bells.write(tasks),
                 has_more=has_more,
             )
-            dispatched(reads, letters, tasks, redelivered=redelivered)
-        if redelivered:
-            tally.note(self._redis, tally.REDELIVERED, len(letters) + len(fitting))
+            if told:
+                self._stream.has_room = False  # as far as anyone knows before the next look
+            dispatched([(held.read, held.redelivered) for held in told], tasks)
+            dispatched([(read, redelivered) for read in reads if not read.pk], fitting)
+        again = sum(held.redelivered for held in told) + (len(fitting) if redelivered else 0)
+        if again:
+            tally.note(self._redis, tally.REDELIVERED, again)
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
@@ -213,34 +247,3 @@ class Dispatcher:
 
     def _letter(self, read: Read) -> Letter | None:
         return letter(read.command, entry=read.entry, duration_s=self._settings.exam_duration)
-
-    def _calls(self, letters: Sequence[Letter]) -> list[Message]:
-        route = ROUTES["exam.start"]
-        return [
-            Message(
-                route=route,
-                task_id=new_task_id(),
-                args=(pks,),
-                trace=trace_for(pks, letters),
-            )
-            for pks in bells([letter.pk for letter in letters])
-        ]
-
-    def _echoes(self, reads: Sequence[Read]) -> list[Message]:
-        default_s = self._settings.echo_delay
-        return [
-            Message(
-                route=ROUTES["echo"],
-                task_id=new_task_id(),
-                trace=read.step or trace.child(read.trace),
-                kwargs={
-                    "entry": read.entry,
-                    "command_id": read.command_id,
-                    "source": read.command.source,
-                    "text": data.text,
-                    "delay": default_s if data.delay is None else data.delay,
-                },
-            )
-            for read in reads
-            if isinstance(data := read.command.data, Echo)
-        ]

@@ -72,7 +72,7 @@ class Gauge:
             self._turned_away += count
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
         self._load = replace(
-            self._load, waiting=self._load.waiting + count, unread=self._load.unread + count
+            self._load, waiting=self._load.waiting + count, in_line=self._load.in_line + count
         )
 
     async def make_room(self, kind: Kind, *, count: int) -> None:
@@ -114,9 +114,10 @@ class Gauge:
         pipeline.time()
         pipeline.xlen(keys.COMMANDS)
         pipeline.xinfo_groups(keys.COMMANDS)
+        pipeline.get(keys.LINE)
         pipeline.execute_command("INFO", "memory")
-        now, length, groups, memory = await pipeline.execute(raise_on_error=False)
-        for answer in (now, length):
+        now, length, groups, line, memory = await pipeline.execute(raise_on_error=False)
+        for answer in (now, length, line):
             if isinstance(answer, Exception):
                 raise answer
         found = () if isinstance(groups, Exception) else groups  # without a stream there are none
@@ -124,17 +125,22 @@ class Gauge:
         is_behind = length and lag.has_unread(found)
         unread = length if ours is None else ours["lag"] or 0
         now_s = now[0] + now[1] / 1e6
+        held, oldest_ms = map(int, (line or b"0 0").split())
         read = ours["entries-read"] if ours else None
+        in_line = unread + held
         return Load(
             waiting=unread + (ours["pending"] if ours else 0),
-            unread=unread,
-            waited_s=await self._waited_s(ours, now_s) if is_behind else 0.0,
-            pace=self._pace.note(now_s, read=read, unread=unread),
+            in_line=in_line,
+            waited_s=max(0.0, now_s - oldest_ms / 1000) if oldest_ms else 0.0,
+            unread_s=await self._unread_s(ours, now_s) if is_behind else 0.0,
+            pace=self._pace.note(
+                now_s, gone=None if read is None else read - held, in_line=in_line
+            ),
             memory=_memory(memory),
             free_bytes=await asyncio.to_thread(_free_bytes, self._folder),
         )
 
-    async def _waited_s(self, group: Mapping[str, Any] | None, now_s: float) -> float:
+    async def _unread_s(self, group: Mapping[str, Any] | None, now_s: float) -> float:
         """Find how long the oldest entry that nobody has read has been there."""
         after = f"({group['last-delivered-id'].decode()}" if group else "-"
         first: Any = await self._redis.xrange(keys.COMMANDS, min=after, count=1)

@@ -59,10 +59,10 @@ class Metrics:
         yield turning
         load = self._gauge.load
         yield gauge(
-            "invigil_oldest_unread_seconds",
-            "How long the oldest command has been on the stream that the dispatcher has not read; "
-            "0 when there is none. Seen twice a second, while Redis is there.",
-            load.waited_s,
+            "invigil_oldest_in_line_seconds",
+            "How long the oldest command has been there that no worker was told of; 0: there is "
+            "none. Seen twice a second, while Redis is there.",
+            max(load.waited_s, load.unread_s),
         )
         if load.free_bytes is not None:
             yield gauge(

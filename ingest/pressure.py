@@ -21,11 +21,11 @@ SHARES: Mapping[Kind, float] = MappingProxyType({Kind.BULK: 0.5, Kind.START: 1, 
 #: All of Redis' memory. Three times a share of it would be more than there is: there it is what is
 #: left over that may shrink to a third, as on the disk.
 ALL = 1.0
-#: So many unread commands are no crowd: how fast they are read shows only when more wait.
-NO_CROWD = 1_000
-#: Entries that the dispatcher reads at once, and how many looks back its pace is taken from: it
-#: reads when the workers have room, so a slow system reads nothing for seconds, then so many.
-READ_AT_ONCE = 256
+#: So many commands in line are no crowd: how fast it moves shows only when more wait.
+NO_CROWD = 500
+#: Entries that workers are told of at once, and how many looks back the pace is taken from: they
+#: are told when they have room, so in a slow system nothing moves for seconds, then so many.
+AT_ONCE = 256
 LOOKS = 10
 
 
@@ -36,16 +36,20 @@ class Load:
 
     Attributes:
         waiting: Entries of the stream that nobody has finished with.
-        unread: Of these, entries that nobody has read.
-        waited_s: Seconds that the oldest of the unread has been there.
-        pace: Entries that are read in a second, at best; None: not known, as nobody is waiting.
+        in_line: Of these, entries that no worker was told of yet.
+        waited_s: Seconds that the start among them that came first has been there.
+        unread_s: Seconds that the oldest entry has been there which nobody has read: a result may
+            be behind it. What is read stands in line, where results go first.
+        pace: Entries of the line that workers are told of in a second, at best; None: not known,
+            as nobody is waiting.
         memory: Share of Redis' ``maxmemory`` in use; 0 where it has no limit.
         free_bytes: Room on the disk with the exams; None: not known.
     """
 
     waiting: int = 0
-    unread: int = 0
+    in_line: int = 0
     waited_s: float = 0.0
+    unread_s: float = 0.0
     pace: float | None = None
     memory: float = 0.0
     free_bytes: int | None = None
@@ -74,10 +78,11 @@ def refusal(load: Load, limits: Limits, kind: Kind) -> str | None:
     share = SHARES[kind]
     if load.waiting > share * limits.waiting:
         return f"{load.waiting:,} commands wait to be applied"
-    if load.waited_s > share * limits.waited_s:
-        return f"commands wait for {load.waited_s:.0f} s"
-    will_wait_s = load.unread / load.pace if load.pace else 0.0
-    if load.unread > share * NO_CROWD and will_wait_s > share * limits.waited_s:
+    waited_s = load.unread_s if kind is Kind.RESULT else max(load.waited_s, load.unread_s)
+    if waited_s > share * limits.waited_s:
+        return f"commands wait for {waited_s:.0f} s"
+    will_wait_s = load.in_line / load.pace if load.pace and kind is not Kind.RESULT else 0.0
+    if load.in_line > share * NO_CROWD and will_wait_s > share * limits.waited_s:
         return f"a command would wait for {will_wait_s:.0f} s"
     if load.memory > ALL - (ALL - limits.memory) / max(share, 1):
         return f"{load.memory:.0%} of Redis' memory is in use"
@@ -88,7 +93,7 @@ def refusal(load: Load, limits: Limits, kind: Kind) -> str | None:
 
 class Pace:
     """
-    How fast entries are read while there are more than can be read at once.
+    How fast the line moves while there are more in it than move at once.
 
     How long the oldest has waited tells too late: when far more comes than can be done, the work of
     minutes is taken before the first command has waited for seconds.
@@ -97,21 +102,21 @@ class Pace:
     def __init__(self) -> None:
         self._looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
 
-    def note(self, now_s: float, *, read: int | None, unread: int) -> float | None:
+    def note(self, now_s: float, *, gone: int | None, in_line: int) -> float | None:
         """
-        Take in a look, and say how many entries are read in a second; None: nobody can tell.
+        Take in a look, and say how many entries leave the line in a second; None: nobody can tell.
 
-        It is never too low: what is about to be read is counted as if it had been.
+        It is never too low: what is about to leave is counted as if it had.
 
         Args:
-            read: Entries that were ever read; None where Redis does not know.
+            gone: Entries that ever left it; None where Redis does not know.
         """
-        if read is None or unread < READ_AT_ONCE:
+        if gone is None or in_line < AT_ONCE:
             self._looks.clear()
             return None
-        self._looks.append((now_s, read))
+        self._looks.append((now_s, gone))
         (first_s, first), (last_s, last) = self._looks[0], self._looks[-1]
         if last < first:  # a stream that was made anew
             self._looks.clear()
             return None
-        return (last - first + READ_AT_ONCE) / (last_s - first_s) if last_s > first_s else None
+        return (last - first + AT_ONCE) / (last_s - first_s) if last_s > first_s else None

@@ -173,12 +173,10 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.LEASE_LOST: Kind.of("dispatcher: another one is active; it stands by"),
     # Pace, not outcome: each command that waited has its `dispatched`.
     Event.READING_PAUSED: Kind.of(
-        "dispatcher: for a second all exam workers were busy; the backlog stays on the stream",
+        "dispatcher: for a second as many commands stood in line as may; the rest stays unread",
         is_audit=False,
     ),
-    Event.READING_RESUMED: Kind.of(
-        "dispatcher: an exam worker has taken what waited; reading goes on", is_audit=False
-    ),
+    Event.READING_RESUMED: Kind.of("dispatcher: the line moves; reading goes on", is_audit=False),
     # It names no entry, and takes only what has its last line.
     Event.TRIMMED: Kind.of(
         "dispatcher: entries that everyone is done with, and that are old enough, left the stream",

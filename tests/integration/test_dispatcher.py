@@ -15,11 +15,11 @@ from support.client import Client
 from support.users import as_dispatcher
 from support.waiting import wait_until
 
-from dispatcher import lease
+from dispatcher import lease, line
 from dispatcher.lease import LeaseLost
 from dispatcher.promote import promote
 from dispatcher.routes import MOST_PKS
-from dispatcher.stream import MOST_BELLS, MOST_ECHOES
+from dispatcher.stream import LINE_KEPT_MS, MOST_BELLS, MOST_ECHOES, READ_COUNT
 from dispatcher.turns import Dispatcher
 from ops import keys, logins, trace
 from ops.connect import connect
@@ -253,12 +253,14 @@ def test_idle_again(client: Client, app: Celery, server: Settings) -> None:
     entry = push(client, {"pk": "a"})
     dispatcher.turn()
     before = client.hgetall(keys.inbox("a"))
+    client.delete(EXAM_QUEUE)
     client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
 
     dispatcher.look_after()
+    dispatcher.turn()
 
     assert before == client.hgetall(keys.inbox("a"))
-    assert 2 == len(bells(client))
+    assert 1 == len(bells(client))
 
 
 def test_fresh_is_left_alone(client: Client, app: Celery, server: Settings) -> None:
@@ -384,7 +386,7 @@ def test_next_deadline(client: Client) -> None:
 
 
 def test_full_queue(client: Client, app: Celery, server: Settings) -> None:
-    """While the exam queue is deep, new entries stay on the stream, and deadlines still fire."""
+    """While the exam queue is deep, letters are placed, no worker is told, and deadlines fire."""
     dispatcher = active(client, app, server)
     push(client, {"pk": "a"})
     client.lpush(EXAM_QUEUE, *["x"] * MOST_BELLS)
@@ -392,8 +394,107 @@ def test_full_queue(client: Client, app: Celery, server: Settings) -> None:
 
     dispatcher.turn()
 
-    assert not client.exists(keys.inbox("a"))
+    assert client.exists(keys.inbox("a"))
+    assert MOST_BELLS == client.llen(EXAM_QUEUE)
     assert 0 == client.zcard(keys.DEADLINES)
+
+
+def test_ends_go_first(client: Client, app: Celery, server: Settings) -> None:
+    """When there is room again a result's exam is the first, though it came behind many starts."""
+    dispatcher = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    for number in range(2 * READ_COUNT):
+        push(client, {"pk": f"start-{number}"})
+    push(client, {"pk": "start-7", "status": "pass"}, type_name="exam.finish")
+    push(client, {"pk": "other", "deadline": 5}, type_name="exam.expire")
+    with capture_logs() as early:
+        for _ in range(3):
+            dispatcher.turn()
+    assert not [one for one in early if one["event"] == "dispatched"]
+    client.delete(EXAM_QUEUE)
+
+    with capture_logs() as lines:
+        dispatcher.turn()
+
+    named = [pk for args, _, _ in bells(client) for pk in args[0]]
+    assert ["start-7", "other", "start-0", "start-1"] == named[:4]
+    assert READ_COUNT == len(named)
+    told = [(one["pk"], one["type"]) for one in lines if one["event"] == "dispatched"]
+    assert [("start-7", "exam.start"), ("start-7", "exam.finish")] == told[:2]
+    assert READ_COUNT + 1 == len(told)
+
+
+def test_line_is_told(client: Client, app: Celery, server: Settings) -> None:
+    """Gateways hear how many stand in line, since when, and that it is over."""
+    dispatcher = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    first = push(client, {"pk": "a"})
+    push(client, {"pk": "b"})
+    dispatcher.turn()
+    dispatcher._tell_at = 0.0
+    dispatcher.turn()
+    assert f"2 {first.partition('-')[0]}" == (client.get(keys.LINE) or b"").decode()
+    assert 0 < client.pttl(keys.LINE) <= LINE_KEPT_MS
+
+    client.delete(EXAM_QUEUE)
+    dispatcher.turn()
+    dispatcher.turn()
+
+    assert not client.exists(keys.LINE)
+
+
+def test_in_line_is_not_idle(client: Client, app: Celery, server: Settings) -> None:
+    """Who waits in line is not taken up again, however long; what was lost besides is."""
+    dispatcher = active(client, app, server)
+    lost = push(client, {"pk": "lost"})
+    dispatcher.turn()
+    waiting = push(client, {"pk": "waits"})
+    dispatcher.turn()  # there is a bell that nobody has taken
+    both = [lost, waiting]
+    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, both, idle=6_000, retrycount=1)
+
+    dispatcher.look_after()
+    client.delete(EXAM_QUEUE)
+    with capture_logs() as lines:
+        dispatcher.turn()
+
+    told = [(one["pk"], one["redelivered"]) for one in lines if one["event"] == "dispatched"]
+    assert [("waits", False), ("lost", True)] == told
+
+
+def test_line_of_a_predecessor(client: Client, app: Celery, server: Settings) -> None:
+    """Who stood in line when a dispatcher died is told of by its successor."""
+    dispatcher = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    push(client, {"pk": "a"})
+    dispatcher.turn()
+    lease.release(as_dispatcher(client), token="mine")
+    client.delete(EXAM_QUEUE)
+
+    active(client, app, server, token="successor")
+
+    assert [["a"]] == [args[0] for args, _, _ in bells(client)]
+
+
+def test_line_is_full(
+    client: Client, app: Celery, server: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line holds so many and no more; the rest stays on the stream until there is room."""
+    monkeypatch.setattr(line, "MOST_HELD", 3)
+    dispatcher = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    for number in range(5):
+        push(client, {"pk": f"e{number}"})
+    for _ in range(3):
+        dispatcher.turn()
+    assert 3 == client.xpending(keys.COMMANDS, keys.GROUP)["pending"]
+
+    client.delete(EXAM_QUEUE)
+    dispatcher.turn()
+    client.delete(EXAM_QUEUE)
+    dispatcher.turn()
+
+    assert [["e3"], ["e4"]] == [args[0] for args, _, _ in bells(client)]
 
 
 def test_echo_route(client: Client, app: Celery, server: Settings) -> None:
@@ -449,6 +550,7 @@ def test_exams_behind_many_echoes(client: Client, app: Celery, server: Settings)
         client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, ids, idle=6_000, retrycount=1)
 
     dispatcher.look_after()
+    dispatcher.turn()
 
     assert [["a"]] == [args[0] for args, _, _ in bells(client)]
 
@@ -552,6 +654,7 @@ def test_rings_again(client: Client, app: Celery, server: Settings) -> None:
 
     client.set(keys.RING_AGAIN, "1")
     dispatcher.look_after()
+    dispatcher.turn()
 
     assert [["a"]] == [args[0] for args, _, _ in bells(client)]
     assert not client.exists(keys.RING_AGAIN)

@@ -298,6 +298,7 @@ async def test_rung_again(http: Http, desks: Desks) -> None:
     desks.dispatch()
     assert 0 == value(await metrics(http), "invigil_commands_redelivered_total")
 
+    desks.client.delete(keys.CELERY + keys.QUEUE_EXAM)
     desks.dispatcher.recover()
 
     assert 1 == value(await metrics(http), "invigil_commands_redelivered_total")

@@ -71,5 +71,7 @@ LOG = Outage("log")
 #: The stream of commands, when its entry ids are used up.
 STREAM = Outage("stream")
 
-for _one in (KEYS, REDIS, DISK, MAIL, LOG, STREAM):
+ALL = (KEYS, CERTIFICATE, REDIS, DISK, MAIL, LOG, STREAM)
+
+for _one in ALL:
     os.register_at_fork(after_in_child=_one.forget)

@@ -12,7 +12,7 @@ from support.server import is_valkey, program
 from support.stack import CALLERS, Stack, running
 from support.users import add_admin, admin
 
-from ops import embedded
+from ops import embedded, outage
 from ops.settings import Settings
 
 
@@ -26,6 +26,13 @@ def pytest_configure() -> None:
         if name.startswith(CALLERS) and name != "INVIGIL_TEST_SERVER":
             del os.environ[name]
     os.environ["INVIGIL_DATA"] = str(Path(tempfile.gettempdir()) / "invigil-tests-unused")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_away() -> None:
+    """What one test broke is not said to be back by the next one in the same process."""
+    for one in outage.ALL:
+        one.forget()
 
 
 @pytest.fixture(scope="session")

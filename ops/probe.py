@@ -49,6 +49,7 @@ WORDS = {
     "info": "",
     "llen": "K",
     "lpush": "K x",
+    "memory|usage": "K",
     "pexpire": "K 1",
     "ping": "",
     "psubscribe": "K",

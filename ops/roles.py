@@ -151,7 +151,7 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
         _BASE,
         Right((), "exec time"),
         Right((keys.COMMANDS, keys.EVENTS, keys.DEAD), _STREAM),
-        Right((keys.DEADLINES,), "zcard zrange zscore"),
+        Right((keys.DEADLINES,), "memory|usage zcard zrange zscore"),
         Right((keys.COUNTS, keys.TIMES, keys.DAMAGED, INBOXES), "exists hget hgetall hlen"),
         Right((keys.LEASE, keys.IN_HAND), "exists get"),
     ),

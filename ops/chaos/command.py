@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ops.chaos.run import Order, run
-from ops.chaos.stack import NotReady
+from ops.private_stack import NotReady
 
 KEPT, BROKEN, MISUSED = 0, 1, 2
 

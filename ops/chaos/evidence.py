@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from ops import keys
-from ops.chaos.stack import Stack
+from ops.private_stack import Stack
 
 #: Inboxes that are asked for at once.
 INBOXES = 1_000

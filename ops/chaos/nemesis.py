@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from filestore.store import Store
-from ops.chaos.stack import Stack, send_signal, until
+from ops.private_stack import Stack, send_signal, until
 
 #: Seconds for a recovery before it is given up as failed.
 RECOVERY_LIMIT_S = 60.0

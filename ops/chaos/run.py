@@ -21,7 +21,7 @@ from ops.chaos.judge import Violation, judge
 from ops.chaos.ledger import Ledger
 from ops.chaos.nemesis import Fault, Nemesis
 from ops.chaos.scorecard import Scorecard
-from ops.chaos.stack import NotReady, Stack
+from ops.private_stack import NotReady, Stack
 from ops.roles import Role
 
 #: Seconds in which the system must be at rest once nobody sends and nothing breaks any more.
@@ -58,7 +58,7 @@ async def run(order: Order) -> Scorecard:
     Raises:
         NotReady: The system did not start.
     """
-    stack = Stack(order.folder / "var")
+    stack = Stack(order.folder / "var", mail_every=10)
     ledger = Ledger(order.folder / "ledger.jsonl")
     faults: list[Fault] = []
     began = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.log_lines import faults, read
 
-from ops.chaos.stack import NotReady, Stack
+from ops.private_stack import NotReady, Stack
 
 
 def chaos(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""Stack: a system of the run's own, its processes, and how to hurt them."""
+"""Private stack: a system of a run's own, its processes, and how to hurt them."""
 
 import asyncio
 import json
@@ -31,11 +31,20 @@ class NotReady(RuntimeError):  # noqa: N818 - says what it is
 class Stack:
     """`invigil up` on a data folder and a port of its own, with an embedded Redis."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_stand_by: bool = True, **given: object) -> None:
+        """
+        Say what it is to be; nothing is started yet.
+
+        Args:
+            has_stand_by: Whether a second dispatcher waits beside the first.
+            given: Settings that are not the defaults, by their names.
+        """
         self.settings = Settings(data=folder, redis_url=None, port=free_port("127.0.0.1"))
         self.url = f"http://127.0.0.1:{self.settings.port}"
         self.pids: dict[str, int] = {}
         self.ready_at: dict[str, float] = {}
+        self._has_stand_by = has_stand_by
+        self._given = given
         self._last: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._up: asyncio.subprocess.Process | None = None
         self._stand_by: asyncio.subprocess.Process | None = None
@@ -44,7 +53,7 @@ class Stack:
 
     async def start(self) -> None:
         """
-        Start it, with a second dispatcher beside it, and wait until it is ready.
+        Start it and wait until it is ready.
 
         Raises:
             NotReady: With its last words.
@@ -61,7 +70,8 @@ class Stack:
             ready.cancel()
             await self.stop()
             raise NotReady(b"\n".join(self._last).decode(errors="replace"))
-        await self.start_stand_by()
+        if self._has_stand_by:
+            await self.start_stand_by()
 
     async def start_stand_by(self) -> None:
         """Start a dispatcher that waits for the other one's end, unless it is there."""
@@ -117,8 +127,8 @@ class Stack:
         given = {
             variable("data"): str(self.settings.data),
             variable("port"): str(self.settings.port),
-            variable("mail_every"): "10",
             variable("log_format"): "json",
+            **{variable(name): str(value) for name, value in self._given.items()},
         }
         named = {"INVIGIL_PART": part} if part else {}
         return {**own, **given, **named}

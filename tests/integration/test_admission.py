@@ -226,8 +226,12 @@ async def test_a_long_body_is_cut(http: Http, client: Redis, tmp_path: Path) -> 
 async def test_unreadable(http: Http, tmp_path: Path) -> None:
     """While the keys cannot be read nobody is let in, and the log says why, once."""
     header = make(tmp_path, Scope.WRITE)
-    keyring.file_of(tmp_path).chmod(0o644)
+    assert 404 == (await http.get("/none", headers=header)).status  # the whole of it was seen
     with capture_logs() as lines:
+        keyring.file_of(tmp_path).chmod(0o644)
+        async with asyncio.timeout(10):
+            while (await http.get("/none", headers=header)).status == 404:
+                pass
         answers = [await http.get("/exams", headers=header) for _ in range(3)]
 
     assert [503] * 3 == [answer.status for answer in answers]

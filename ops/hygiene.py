@@ -23,13 +23,14 @@ _LOGIN = re.compile(r"(?<=://)[^/@\s\"']{1,500}@")
 _BEARER = re.compile(r"\b(Bearer|bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 #: What hints at one of these in a rendered line: to look for it costs less than to look closely.
 _HINTS = ("@", "earer ", "Basic ")
+_encode = json.JSONEncoder(default=str).encode
 
 
 def render(event: Mapping[str, Any]) -> str:
     """Make the line: JSON in ASCII, so that no value ends it, colours it or hides in it."""
-    line = json.dumps(event, default=str)
+    line = _encode(event)
     if len(line) > LONG_LINE or not SECRET.isdisjoint(event) or any(h in line for h in _HINTS):
-        return json.dumps({key: clean(key, value) for key, value in event.items()}, default=str)
+        return _encode({key: clean(key, value) for key, value in event.items()})
     return line
 
 

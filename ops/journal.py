@@ -4,13 +4,14 @@ import contextlib
 import logging
 import os
 import threading
+import traceback
 import weakref
-from collections.abc import Callable, Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
 
 import structlog
 
-from ops import outage
+from ops import hygiene, outage
 from ops.chain import HEADS, Chain, Register
 from ops.events import Event
 from ops.logfile import LogFile, remove_oldest
@@ -19,8 +20,10 @@ BOOKKEEPING = frozenset({Event.LOG_OPENED, Event.LOG_CLOSED, Event.TASK_ENDED})
 
 log = structlog.get_logger()
 
-#: Turns a record into the text of its line, which ends with the keys of the given position.
-Render = Callable[[logging.LogRecord, dict[str, str | int]], str]
+#: A line, by its keys in their order.
+Line = Mapping[str, Any]
+#: Makes a line of what a library has logged.
+FromRecord = Callable[[logging.LogRecord], Line]
 
 
 class Journal(logging.Handler):
@@ -37,9 +40,9 @@ class Journal(logging.Handler):
         file: LogFile,
         *,
         part: str,
-        render: Render,
+        from_record: FromRecord,
         stream: TextIO | None,
-        for_people: logging.Formatter | None,
+        for_people: Callable[[Line], str] | None,
         keep: int,
     ) -> None:
         """
@@ -53,7 +56,7 @@ class Journal(logging.Handler):
         super().__init__()
         self._file = file
         self._part = part
-        self._render = render
+        self._from_record = from_record
         self._stream = stream
         self._for_people = for_people
         self._keep = keep
@@ -63,18 +66,32 @@ class Journal(logging.Handler):
         _here.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write *record* as one line. A handler never raises: logging's contract."""
+        """Write what a library has logged. A handler never raises: that is logging's contract."""
         try:
-            chain = self._chain or self._open()
-            self._turn()
-            line = self._render(record, chain.position()).encode("utf-8", "backslashreplace")
-            chain.add(line)
-            try:
-                self._show(record, line)
-            finally:  # also when nobody reads standard output any more: `up` may be dead
-                self._write(chain, line)
+            self._add(self._from_record(record))
         except Exception:
             self.handleError(record)
+
+    def add(self, line: Line) -> None:
+        """Write a line of ours. It never raises: no work ends because its line cannot be made."""
+        self.acquire()
+        try:
+            self._add(line)
+        except Exception:
+            with contextlib.suppress(Exception):
+                traceback.print_exc()
+        finally:
+            self.release()
+
+    def _add(self, line: Line) -> None:
+        chain = self._chain or self._open()
+        self._turn()
+        text = hygiene.render({**line, **chain.position()}).encode("utf-8", "backslashreplace")
+        chain.add(text)
+        try:
+            self._show(line, text)
+        finally:  # also when nobody reads standard output any more: `up` may be dead
+            self._write(chain, text)
 
     def forget(self) -> None:
         """Begin anew with the next line: this is a forked process, and the chain its parent's."""
@@ -146,17 +163,16 @@ class Journal(logging.Handler):
             self._register.note(chain)
             outage.LOG.ended()
 
-    def _show(self, record: logging.LogRecord, line: bytes) -> None:
-        if self._stream is None or (self._for_people and _is_bookkeeping(record)):
+    def _show(self, line: Line, text: bytes) -> None:
+        if self._stream is None:
             return
-        text = self._for_people.format(record) if self._for_people else line.decode()
-        self._stream.write(text + "\n")
+        if self._for_people is None:
+            self._stream.write(text.decode() + "\n")
+        elif line["event"] in BOOKKEEPING:  # for audits alone; people at a terminal can do without
+            return
+        else:
+            self._stream.write(self._for_people(line) + "\n")
         self._stream.flush()
-
-
-def _is_bookkeeping(record: logging.LogRecord) -> bool:
-    """Whether a line is for audits alone; people at a terminal can do without."""
-    return isinstance(record.msg, dict) and record.msg.get("event") in BOOKKEEPING
 
 
 _here: "weakref.WeakSet[Journal]" = weakref.WeakSet()

@@ -5,13 +5,17 @@ import io
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ops import hygiene
-from ops.journal import Journal, Render
+from ops.journal import FromRecord, Journal, Line
 from ops.logfile import LogFile
 from ops.settings import BadSettings, Settings
 from ops.vocabulary import is_audited
@@ -44,14 +48,13 @@ def configure(settings: Settings, *, part: str, is_quiet: bool = False) -> None:
     journal = Journal(
         _file(settings, part=part),
         part=part,
-        render=_renderer(part),
+        from_record=_from_record(part),
         stream=None if is_quiet else sys.stdout,
         for_people=_for_people(part) if is_console(settings) else None,
         keep=settings.log_files,
     )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    journal.addFilter(lambda record: record.levelno >= level or _is_audited(record))
-    _route(journal, level=min(level, logging.INFO))
+    _route(journal, level=level, part=part)
     atexit.register(journal.shut)
 
 
@@ -83,30 +86,23 @@ def printable(text: str) -> str:
 
 def _stamp(part: str) -> Processor:
     def stamp(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Head the line; the record's own time, so that file and standard output agree."""
-        moment = datetime.fromtimestamp(event["_record"].created, UTC)
-        head = {"ts": timestamp(moment), "event": event.pop("event")}
-        return {**head, "part": part, "pid": os.getpid(), **event}
+        """Head the line; the record's own time, where a library has made one."""
+        at = event.pop("_at", None) or time.time()
+        head = {"ts": _iso(at), "event": event.pop("event"), "part": part, "pid": os.getpid()}
+        return {**head, **event}
 
     return stamp
 
 
-def _renderer(part: str) -> Render:
-    position: dict[str, str | int] = {}
+def _iso(at: float) -> str:
+    """Write a moment as `timestamp` does; several lines come in one second."""
+    ms = int(at * 1000)
+    return f"{_to_second(ms // 1000)}.{ms % 1000:03}Z"
 
-    def add_position(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        return {**event, **position}
 
-    def render(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-        return hygiene.render(event)
-
-    formatter = _formatter([*_shared(part), add_position, render])
-
-    def line(record: logging.LogRecord, at: dict[str, str | int]) -> str:
-        position.update(at)
-        return formatter.format(record)
-
-    return line
+@lru_cache(maxsize=2)
+def _to_second(at_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s))
 
 
 def _shared(part: str) -> list[Processor]:
@@ -114,25 +110,62 @@ def _shared(part: str) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         _stamp(part),
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
     ]
 
 
-def _formatter(processors: list[Processor]) -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_logger_name],
-        processors=processors,
-    )
+def _from_record(part: str) -> FromRecord:
+    """Make lines of what libraries log, as of ours."""
+    processors = _shared(part)
+
+    def line(record: logging.LogRecord) -> EventDict:
+        event: Any = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "exc_info": record.exc_info or None,
+            "_at": record.created,
+        }
+        if not event["exc_info"]:
+            del event["exc_info"]
+        for processor in processors:
+            event = processor(None, record.levelname.lower(), event)
+        return cast(EventDict, event)
+
+    return line
 
 
-def _is_audited(record: logging.LogRecord) -> bool:
-    """Whether an audit needs the line, so that it is written however few are wanted."""
-    return isinstance(record.msg, dict) and is_audited(record.msg.get("event"))
+def _is_wanted(level: int) -> Processor:
+    numbers = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+
+    def sift(_logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        """Let pass what an audit needs, however few lines are wanted."""
+        if numbers[name] < level and not is_audited(event["event"]):
+            raise structlog.DropEvent
+        return event
+
+    return sift
 
 
-def _route(journal: Journal, *, level: int) -> None:
-    """Send every logger's records to *journal*, structlog's among them."""
+class _Direct:
+    """
+    What structlog hands a line to: the journal, without a record of `logging` in between.
+
+    That would cost as much as all the rest of the line.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def debug(self, /, **line: object) -> None:
+        """Write it; the level stands in it."""
+        self._journal.add(line)
+
+    info = warning = error = critical = exception = debug
+
+
+def _route(journal: Journal, *, level: int, part: str) -> None:
+    """Send every logger's records to *journal*, and structlog's lines at once."""
+    least = min(level, logging.INFO)
     root = logging.getLogger()
     root.handlers = [journal]
     root.setLevel(level)
@@ -142,12 +175,9 @@ def _route(journal: Journal, *, level: int) -> None:
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[_is_wanted(level), *_shared(part)],
+        logger_factory=lambda *_: _Direct(journal),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=True,
     )
 
@@ -160,22 +190,23 @@ def _file(settings: Settings, *, part: str) -> LogFile:
         raise BadSettings(sentence) from None
 
 
-def _for_people(own_part: str) -> logging.Formatter:
-    def shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Keep what a person looks for; show control characters rather than let them act."""
-        is_own = event["part"] == own_part
-        kept = {
-            name: _harmless(name, hygiene.clean(name, value))
-            for name, value in event.items()
-            if name not in HIDDEN and value is not None and value is not False
-            if not (is_own and name in OWN)
-        }
-        return {**kept, "ts": str(event["ts"])[11:23]}
-
+def _for_people(own_part: str) -> Callable[[Line], str]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=not has_no_color(), timestamp_key="ts", pad_event_to=18
     )
-    return _formatter([*_shared(own_part), shorten, renderer])
+
+    def show(line: Line) -> str:
+        """Keep what a person looks for; show control characters rather than let them act."""
+        is_own = line["part"] == own_part
+        kept = {
+            name: _harmless(name, hygiene.clean(name, value))
+            for name, value in line.items()
+            if name not in HIDDEN and value is not None and value is not False
+            if not (is_own and name in OWN)
+        }
+        return str(renderer(None, "", {**kept, "ts": str(line["ts"])[11:23]}))
+
+    return show
 
 
 def _harmless(name: str, value: object) -> object:

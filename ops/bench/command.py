@@ -54,50 +54,49 @@ SIZES = {
 }
 
 
+#: How each of them can be run.
+OPTIONS = (
+    click.option("--rounds", type=click.IntRange(1), default=3, show_default=True),
+    click.option("--short", "is_short", is_flag=True, help="Less of it: a first impression."),
+    click.option(
+        "--folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Where the data goes meanwhile: on the disk that is to be measured.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="As JSON, for --compare."),
+    click.option(
+        "--chart",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Draw the medians into this SVG file.",
+    ),
+    click.option(
+        "--compare",
+        "old",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Say what has changed since this JSON was made.",
+    ),
+)
+HOW = (
+    "On a private system with ports and data of its own. Each figure is the median of the rounds, "
+    "with the lowest and the highest; = marks what the machine can do."
+)
+
+
 def _add(name: str) -> None:
     """Make the command of one bench, or of all."""
     is_all = name == "all"
     about = "All of these, one after the other." if is_all else HELP[name]
-    more = (
-        "On a private system with ports and data of its own. Each figure is the median of the "
-        "rounds, with the lowest and the highest; = marks what the machine can do."
-    )
-    options = [
-        click.option("--rounds", type=click.IntRange(1), default=3, show_default=True),
-        click.option("--short", "is_short", is_flag=True, help="Less of it: a first impression."),
-        click.option(
-            "--folder",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="Where the data goes meanwhile: on the disk that is to be measured.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="As JSON, for --compare."),
-        click.option(
-            "--chart",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Draw the medians into this SVG file.",
-        ),
-        click.option(
-            "--compare",
-            "old",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Say what has changed since this JSON was made.",
-        ),
-    ]
-    if not is_all:
-        size = click.option(
-            "--size",
-            type=click.IntRange(1),
-            help=f"{SIZES[name]}; {figures.BENCHES[name].size:,} by default.",
-        )
-        options.insert(1, size)
 
     def command(size: int | None = None, **given: object) -> None:
         names = list(figures.BENCHES) if is_all else [name]
         sys.exit(figures.run(figures.Wish(names=names, size=size, **given)))  # type: ignore[arg-type]
 
-    for option in reversed(options):
+    for option in reversed(OPTIONS):
         command = option(command)
-    group.command(name=name, help=f"{about}\n\n{more}", short_help=about)(command)
+    if not is_all:
+        said = f"{SIZES[name]}; {figures.BENCHES[name].size:,} by default."
+        command = click.option("--size", type=click.IntRange(1), help=said)(command)
+    group.command(name=name, help=f"{about}\n\n{HOW}", short_help=about)(command)
 
 
 for _name in (*figures.BENCHES, "all"):

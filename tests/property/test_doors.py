@@ -3,7 +3,6 @@
 import email
 import email.policy
 import json
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from support.hostile import TEXTS, examples, is_harmless, texts, tree, words
 from support.invigil import invigil
 
 from filestore.fact import Status
-from ops import cli, dead, dead_cli, log, output, preflight
+from ops import cli, dead, dead_cli, hygiene, log, output, preflight
 from ops.acl_cli import group as acl_group
 from ops.audit import command as audit_command
 from ops.events import Event
@@ -149,15 +148,13 @@ def test_settings(folder: Path, field: str, text: str) -> None:
 def test_log(text: str, key: str, event: Event) -> None:
     """Whatever stands under a key of the log, it makes no second line, and no event of its own."""
     said = {"event": event, "ts": "", "part": "", "level": "info", key: text}
-    record = logging.makeLogRecord({"msg": said, "levelname": "INFO", "levelno": 20})
-    record._logger, record._name = None, "info"
 
-    line = log._renderer("gateway")(record, {"chain": "c", "seq": 1, "prev": "p"})
+    line = hygiene.render({**said, "chain": "c", "seq": 1, "prev": "p"})
     assert line.isascii()
     assert line.isprintable()
     assert "c" == json.loads(line)["chain"]
     with mock.patch.dict(os.environ, {"NO_COLOR": "1"}):
-        printed = log._for_people("gateway").format(record)
+        printed = log._for_people("gateway")(said)
     assert printed.isprintable() or key == "exception"
     assert all(one.startswith("    ") for one in printed.split("\n")[1:])
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from ingest.producer import Unavailable
+from ingest.answering import Unavailable
 from ops import outage
 
 P = ParamSpec("P")

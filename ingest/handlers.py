@@ -10,6 +10,7 @@ from filestore.document import Damaged
 from filestore.store import Store
 from ingest import ids
 from ingest.acceptance import Acceptance, key_of
+from ingest.answering import Unavailable, answering, takes_commands
 from ingest.answers import answer
 from ingest.bodies import JSON_TYPE, read_object
 from ingest.commands import parse
@@ -18,7 +19,6 @@ from ingest.faults import Fault, InvalidCommand, shorten
 from ingest.lookup import Lookup
 from ingest.presence import is_unknown
 from ingest.problems import Name, Problem, Refusal, of_faults, problem
-from ingest.producer import Unavailable, answering, takes_commands
 from ops import keys
 from ops.events import Event
 

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from ingest import sse
 from ingest.admission import Admission
+from ingest.answering import Unavailable
 from ingest.connections import patience
 from ingest.feed import Feed, Happening
 from ingest.past import Page, Past
 from ingest.positions import START, Position, position
-from ingest.producer import Unavailable
 from ingest.reader import MOST_WAITING, Reader
 from ingest.traces import TRACE
 from ingest.wanted import HEADER, wanted

@@ -12,10 +12,10 @@ import redis.asyncio
 from filestore.document import Damaged
 from filestore.store import Store
 from ingest import ids
+from ingest.answering import answering
 from ingest.commands import Command, decode
 from ingest.disk import look
 from ingest.faults import InvalidCommand
-from ingest.producer import answering
 from ingest.verdicts import find
 from ops import keys
 

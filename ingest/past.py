@@ -6,9 +6,9 @@ from typing import Any
 
 import redis.asyncio
 
+from ingest.answering import answering
 from ingest.feed import Happening, extent, happening, of_gap
 from ingest.positions import Gap, Position, gap, position
-from ingest.producer import answering
 from ops import keys
 
 #: Events in one page.

@@ -6,8 +6,8 @@ import redis.asyncio
 import redis.exceptions
 
 from filestore.store import Store
+from ingest.answering import answering
 from ingest.disk import look
-from ingest.producer import answering
 from ops import keys
 from ops.lag import has_unread
 

@@ -1,9 +1,9 @@
 """Producer: the gateway's way onto the stream. Commands of concurrent requests travel together."""
 
 import asyncio
-import contextlib
 import contextvars
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -11,25 +11,14 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
+from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, answering
 from ingest.commands import Command, encode
 from ingest.once import KEPT_S, Key, fingerprint
 from ops import keys, outage
-from ops.connect import EXHAUSTED, GREATEST_ID, is_away, is_exhausted
+from ops.connect import is_away, is_exhausted
 
-#: Seconds that anyone waits for Redis before saying that it is away. A server that restarts needs
-#: less; a person in front of a spinning page gives up a little later.
-ANSWER_LIMIT_S = 3.0
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
-#: What a client is told when Redis is away, and when it takes no entry until a person acts.
-UNKNOWN = "whether the command was taken is not known; send it again"
-NO_MORE_IDS = (
-    "the command was not taken: the stream has an entry with the greatest id there is, and takes "
-    "no more until an operator has made it anew (docs/architecture.md, Known limits); then send it "
-    "again"
-)
-
-
 _ONCE = files("ingest").joinpath("once.lua").read_text()
 
 
@@ -37,76 +26,18 @@ class KeyReused(Exception):  # noqa: N818 - says what was done
     """A key that has been used for a command which asks for something else."""
 
 
-class Unavailable(Exception):  # noqa: N818 - says what the world is
-    """
-    Redis is away, full or read-only; or the disk is. The request can be sent again.
-
-    Attributes:
-        advice: What the client is told: what was seen, and what to do.
-    """
-
-    def __init__(self, seen: str, *, advice: str = UNKNOWN) -> None:
-        super().__init__(seen)
-        self.advice = advice
-
-
-@contextlib.asynccontextmanager
-async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
-    """
-    Bound the time that the body waits for Redis, and give all of its absences one name.
-
-    Raises:
-        Unavailable: Instead of every error that another try, later, can cure.
-    """
-    try:
-        async with asyncio.timeout(limit_s):
-            yield
-    except TimeoutError as error:
-        raise Unavailable(f"no answer from Redis within {limit_s:g} s") from error
-    except redis.exceptions.RedisError as error:
-        if not is_away(error):
-            raise
-        raise _absence(error) from error
-
-
-def _absence(error: redis.exceptions.RedisError) -> Unavailable:
-    advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
-    return Unavailable(f"{type(error).__name__}: {error}", advice=advice)
-
-
-async def takes_commands(client: "redis.asyncio.Redis") -> bool:
-    """
-    Ask Redis to take an entry without giving it one: a PING is answered also by one that is full.
-
-    ``XADD ... NOMKSTREAM`` on a key that is not there goes through every check that stands before
-    a command, leaves nothing behind, and is not written to the append-only file.
-
-    Returns:
-        Whether a dispatcher is at work.
-
-    Raises:
-        redis.exceptions.RedisError: It would not take a command; or the stream takes no more.
-
-    Source: https://redis.io/docs/latest/commands/xadd/
-    """
-    pipeline = client.pipeline(transaction=False)
-    pipeline.xadd(keys.NOWHERE, {"type": "ready"}, nomkstream=True)
-    pipeline.xinfo_stream(keys.COMMANDS)
-    pipeline.exists(keys.LEASE)
-    refused, stream, lease = await pipeline.execute(raise_on_error=False)
-    if isinstance(refused, Exception):
-        raise refused
-    if isinstance(stream, dict) and stream["last-generated-id"] == GREATEST_ID.encode():
-        raise redis.exceptions.ResponseError(f"{keys.COMMANDS} has {EXHAUSTED}")
-    return bool(lease)
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A command on its way, and who waits for what Redis answers."""
+    """
+    A command on its way, and who waits for what Redis answers.
+
+    Attributes:
+        until: When that is given up, by the loop's clock.
+    """
 
     command: Command
     answer: "asyncio.Future[Any]"
+    until: float
     key: Key | None = None
 
     def write(self, pipeline: "redis.asyncio.client.Pipeline") -> None:
@@ -130,6 +61,8 @@ class Producer:
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
         self._waiting: list[_Waiting] = []
+        self._open: deque[_Waiting] = deque()
+        self._limit: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def send(self, command: Command) -> str:
@@ -184,13 +117,21 @@ class Producer:
         return [_fate(answer) for answer in answers]
 
     async def _answer(self, command: Command, key: Key | None = None) -> Any:
-        answer = self._put(command, key)
-        async with answering():
-            return await answer
+        try:
+            return await self._put(command, key)
+        except redis.exceptions.RedisError as error:
+            if not is_away(error):
+                raise
+            raise absence(error) from error
 
     def _put(self, command: Command, key: Key | None = None) -> "asyncio.Future[Any]":
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(command, answer, key))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        one = _Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key)
+        self._waiting.append(one)
+        self._open.append(one)
+        if self._limit is None:  # one timer for all: each would cost as much as the command
+            self._limit = loop.call_at(one.until, self._give_up)
         if self._pump is None or self._pump.done():
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
@@ -201,12 +142,27 @@ class Producer:
         """Let what is under way arrive or fail."""
         if self._pump is not None:
             await self._pump
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _give_up(self) -> None:
+        """Tell those that Redis does not answer who have waited for long enough."""
+        loop = asyncio.get_running_loop()
+        while self._open and (self._open[0].answer.done() or self._open[0].until <= loop.time()):
+            answer = self._open.popleft().answer
+            if not answer.done():
+                answer.set_exception(Unavailable(NO_ANSWER))
+        first = self._open[0] if self._open else None
+        self._limit = loop.call_at(first.until, self._give_up) if first else None
 
     async def _send_all(self) -> None:
         while self._waiting:
             batch = [one for one in self._waiting[:MAX_BATCH] if not one.answer.done()]
             del self._waiting[:MAX_BATCH]
             _settle(batch, await self._send(batch))
+            while self._open and self._open[0].answer.done():
+                self._open.popleft()
 
     async def _send(self, batch: list[_Waiting]) -> list[Any]:
         """Return one answer per command: what Redis said, or what went wrong with it alone."""
@@ -226,11 +182,11 @@ class Producer:
 def _fate(answer: "asyncio.Future[bytes]") -> str | Exception:
     """Say what became of a command that nobody waits for any more."""
     if answer.cancelled():
-        return Unavailable(f"no answer from Redis within {ANSWER_LIMIT_S:g} s")
+        return Unavailable(NO_ANSWER)
     try:
         return answer.result().decode()
     except redis.exceptions.RedisError as error:
-        return _absence(error) if is_away(error) else error
+        return absence(error) if is_away(error) else error
     except Exception as error:  # whatever it is, whoever sent the command decides
         return error
 

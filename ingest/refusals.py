@@ -8,11 +8,11 @@ from aiohttp.typedefs import Handler
 
 from ingest import problems
 from ingest.admission import API_KEY
+from ingest.answering import Unavailable
 from ingest.answers import answer
 from ingest.faults import InvalidCommand
 from ingest.meter import METER
 from ingest.problems import Name, Problem, Refusal
-from ingest.producer import Unavailable
 from ops.events import Event
 
 log = structlog.get_logger()

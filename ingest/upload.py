@@ -11,12 +11,13 @@ from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
 from ingest import ids, lines
+from ingest.answering import Unavailable
 from ingest.commands import Command
 from ingest.faults import InvalidCommand
 from ingest.lines import Line, NotJson
 from ingest.meter import METER
 from ingest.problems import Name, Problem, of_faults, problem
-from ingest.producer import Producer, Unavailable
+from ingest.producer import Producer
 from ingest.refusals import tell, to_problem
 from ingest.traces import TRACE
 from ops.events import Event

@@ -10,9 +10,9 @@ from typing import Any
 from filestore.document import Damaged
 from filestore.exam import Reason
 from filestore.store import Store
+from ingest.answering import Unavailable
 from ingest.disk import look
 from ingest.feed import Feed, Happening
-from ingest.producer import Unavailable
 
 #: Seconds between two looks at the document while no event tells of the command: one may be
 #: missed while Redis is away, and a command that came twice has none of its own.

@@ -13,8 +13,8 @@ from support.users import admin
 from support.waiting import wait_until
 
 from filestore.store import Store
+from ingest.answering import ANSWER_LIMIT_S
 from ingest.commands import Echo
-from ingest.producer import ANSWER_LIMIT_S
 
 
 @pytest.fixture

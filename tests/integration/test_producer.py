@@ -10,8 +10,9 @@ from support.breakable import Breakable
 from support.gateway import on_stream
 from support.users import admin, as_gateway
 
+from ingest.answering import ANSWER_LIMIT_S, Unavailable
 from ingest.commands import Command, Echo
-from ingest.producer import ANSWER_LIMIT_S, MAX_BATCH, Producer, Unavailable
+from ingest.producer import MAX_BATCH, Producer
 
 
 @pytest.fixture

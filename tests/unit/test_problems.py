@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 
 import ingest
+from ingest.answering import Unavailable
 from ingest.faults import Fault, InvalidCommand
 from ingest.problems import TABLE, Name, Refusal, of_faults, of_status, problem
-from ingest.producer import Unavailable
 from ingest.refusals import to_problem
 
 

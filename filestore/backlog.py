@@ -8,7 +8,7 @@ from pathlib import Path
 
 class Backlog:
     """
-    A folder of empty files, named ``<pk>~<mark>``.
+    A folder of empty files, named ``<pk>~<mark>``; a note of many exams has their names in it.
 
     Each note has a mark of its own: one that is made while the exam's file is read for another
     note stays, as the file may have been read too early for it. Nothing is synced: after a power
@@ -18,19 +18,20 @@ class Backlog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, pk: str) -> None:
+    def add(self, *pks: str) -> None:
         """
-        Note an exam, whose file is on the disk.
+        Note exams, whose files are on the disk.
 
         Raises:
             OSError: The disk did not take it.
         """
-        path = f"{self._folder}/{pk}~{secrets.token_hex(8)}"
+        name, text = (pks[0], "") if len(pks) == 1 else ("", "\n".join(pks))
+        path = f"{self._folder}/{name}~{secrets.token_hex(8)}"
         try:
-            _touch(path)
+            _write(path, text)
         except FileNotFoundError:
             self._folder.mkdir(exist_ok=True)
-            _touch(path)
+            _write(path, text)
 
     def notes(self) -> list[str]:
         """List what was noted; nothing where nothing ever was."""
@@ -39,16 +40,33 @@ class Backlog:
         except FileNotFoundError:
             return []
 
+    def pks_of(self, note: str) -> list[str]:
+        """Name the exams of a note: no pk has a ``~``. One that is gone was for somebody else."""
+        name = note.partition("~")[0]
+        if name:
+            return [name]
+        with suppress(FileNotFoundError, UnicodeDecodeError):
+            return (self._folder / note).read_text("ascii").split()
+        return []
+
     def remove(self, note: str) -> None:
         """Forget a note, if it is still there."""
         with suppress(FileNotFoundError):
             (self._folder / note).unlink()
 
 
-def pk_of(note: str) -> str:
-    """Name the exam of a note: no pk has a ``~``."""
-    return note.partition("~")[0]
+def _write(path: str, text: str) -> None:
+    """
+    Write it; under another name first where there is something in it.
 
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    Who reads that too early removes it: then there is nothing to be renamed, and it is seen here.
+    """
+    hidden = f"{path}.new" if text else path
+    descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        if text:
+            os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+    if text:
+        Path(hidden).rename(path)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -101,9 +102,15 @@ def _for_each(act: Callable[[T], object], things: Iterable[T]) -> None:
         began = monotonic()
         act(rest.pop())
         if monotonic() - began > SLOW_S and len(rest) > 1:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(act, rest))
+            for done in [_pool(os.getpid()).submit(act, thing) for thing in rest]:
+                done.result()
             return
+
+
+@cache
+def _pool(_pid: int) -> ThreadPoolExecutor:
+    """Threads of this process, once they are needed; a fork takes none along."""
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="disk")
 
 
 def _write(path: Path, rest: bytes) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-from filestore.backlog import Backlog, pk_of
+from filestore.backlog import Backlog
 from filestore.document import from_document
 from filestore.fact import Status
 from filestore.row import Row, row_of
@@ -71,14 +71,15 @@ class Index:
             thread.join(timeout_s)
         return not (thread and thread.is_alive())
 
-    def note(self, pk: str) -> None:
+    def note(self, *pks: str) -> None:
         """
-        Have the row of an exam written before the list is shown. Call when its file is on the disk.
+        Have the rows of exams written before the list is shown. Call when their files are on the
+        disk.
 
         Raises:
             OSError: The disk did not take the note.
         """
-        self._backlog.add(pk)
+        self._backlog.add(*pks)
         now = time.monotonic()
         if now >= self._gathered:
             self._gathered = now + GATHER_S
@@ -144,9 +145,15 @@ class Index:
 
     def _work_off(self, *, wait_s: float = WAIT_S) -> bool:
         """Write the rows of some noted exams; whether there were any."""
-        if not (notes := self._backlog.notes()[:BATCH]):
+        pks: set[str] = set()
+        notes: list[str] = []
+        for note in self._backlog.notes():
+            pks.update(self._backlog.pks_of(note))
+            notes.append(note)
+            if len(pks) >= BATCH:
+                break
+        if not notes:
             return False
-        pks = {pk_of(note) for note in notes}
         # Read while nobody else writes: who saves one of them now notes it again.
         is_anew = self._table.put(_rows(map(self._path, pks)), boot=self._boot, wait_s=wait_s)
         for note in notes:

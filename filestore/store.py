@@ -149,7 +149,7 @@ class Store:
         for exam in exams:
             if exam.standing.status is not Status.STARTED:
                 self.close(exam.pk)
-            self.index.note(exam.pk)  # last: a repeat finds the file, and comes to `sync`
+        self.index.note(*(exam.pk for exam in exams))  # last: a repeat finds files, and syncs
 
     def open_exams(self) -> Iterator[str]:
         """Name the open exams, in no order, without reading them."""

@@ -135,7 +135,10 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
         Right((INBOXES,), "hdel hget hgetall"),
         Right((ATTEMPTS,), "del expire hdel hget hincrby hset"),
         Right((ECHOES,), "get pexpire set"),
-        Right((keys.COMMANDS, keys.DEAD, keys.TIMES, keys.METRICS, INBOXES, ECHOES), "evalsha"),
+        Right(
+            (keys.COMMANDS, keys.DEAD, keys.TIMES, keys.METRICS, INBOXES, ATTEMPTS, ECHOES),
+            "evalsha",
+        ),
         Right((), "psubscribe", channels=(CONTROL,)),
         Right(
             (CELERYS,),

@@ -44,7 +44,7 @@ WAIT_S = 30
 @pytest.fixture(autouse=True)
 def _rows_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave it at the note: the rows are written when the list is asked for, without faults."""
-    monkeypatch.setattr(Index, "note", lambda self, pk: self._backlog.add(pk))
+    monkeypatch.setattr(Index, "note", lambda self, *pks: self._backlog.add(*pks))
 
 
 def fact(kind: Type, value: int | str, at_ms: int) -> Fact:

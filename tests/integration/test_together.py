@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 from redis.client import Pipeline
+from redis.commands.core import Script
 from structlog.testing import capture_logs
 from support.desks import Desks
 from support.users import as_worker
@@ -57,9 +58,11 @@ def is_settled(desks: Desks) -> bool:
 def test_all_at_once(desks: Desks, task: Callable[[], None]) -> None:
     """One bell starts them all and asks Redis twice; the next one ends half of them."""
     start_all(desks)
-    with patch.object(Pipeline, "execute", autospec=True, side_effect=Pipeline.execute) as asked:
+    executed = patch.object(Pipeline, "execute", autospec=True, side_effect=Pipeline.execute)
+    called = patch.object(Script, "__call__", autospec=True, side_effect=Script.__call__)
+    with executed as settled, called as looked:
         task()
-    assert 2 == asked.call_count
+    assert 1 == settled.call_count == looked.call_count
     assert ["started"] * 20 == statuses(desks)
     assert is_settled(desks)
     deadlines = dict(desks.client.zrange(keys.DEADLINES, 0, -1, withscores=True))

@@ -37,6 +37,7 @@ class Store:
         self._lock = root / ".lock"
         self._open = root / ".open"
         self._damaged = root / ".damaged"
+        self._known: set[Path] = set()
         self.index = Index(root, path=self.path)
 
     def prepare(self) -> int:
@@ -142,10 +143,15 @@ class Store:
             )
             for exam in exams
         ]
-        for folder in {file.path.parent for file in files}:
+        for folder in {file.path.parent for file in files} - self._known:
             self._make_shard(folder)
         self._list_as_open(exam.pk for exam in exams if exam.standing.status is Status.STARTED)
-        replace_files(files)
+        try:
+            replace_files(files)
+        except OSError:
+            self._known.clear()  # somebody may have removed a folder: look again, the next time
+            raise
+        self._known.update(file.path.parent for file in files)
         for exam in exams:
             if exam.standing.status is not Status.STARTED:
                 self.close(exam.pk)

@@ -38,7 +38,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
     {
         "ingest": Bench(measure=ingest.measure, size=5, short=2),
         "bulk": Bench(measure=bulk.measure, size=50_000, short=20_000),
-        "e2e": Bench(measure=e2e.measure, size=10_000, short=2_000),
+        "e2e": Bench(measure=e2e.measure, size=20_000, short=3_000),
         "timers": Bench(measure=timers.measure, size=20_000, short=2_000),
         "store": Bench(measure=store.measure, size=100_000, short=10_000),
     }

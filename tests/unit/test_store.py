@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -200,6 +201,18 @@ def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
         place.stat().st_ino for place in (exams, exams / ".open", path, path.parent)
     )
     assert synced == [(root, False), (listed, False), (content, False), (shard, True)]
+
+
+def test_shard_removed_meanwhile(store: Store, tmp_path: Path) -> None:
+    """A folder that somebody removes between two saves is missed once, and made anew."""
+    store.save(STARTED)
+    shutil.rmtree(store.path(PK).parent)
+
+    with pytest.raises(FileNotFoundError):
+        store.save(PASSED)
+    store.save(PASSED)
+
+    assert PASSED == store.load(PK)
 
 
 def test_shards_are_there_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from ops.bench.whole import Whole, running
 
 #: Requests a second while it is asked how long one takes, and for how many seconds a round.
 PACE, PACED_S = 50, 4
+#: Starts that are waited for, one after the other.
+WAITED = 200
 #: Seconds until what was sent at that pace must have been seen.
 SEEN_LIMIT_S = 30.0
 #: Threads of the limit, and bytes that each of its files has.
@@ -34,7 +36,7 @@ def measure(order: Order) -> Report:
 
 
 async def _measure(order: Order) -> Report:
-    names = ("start p50", "start p99", "result p50", "result p99", "records", "limit")
+    names = ("start p50", "start p99", "result p50", "result p99", "waited", "records", "limit")
     found: dict[str, list[float]] = {name: [] for name in names}
     async with running(order.folder / "e2e") as whole:
         watch = Watch(whole.stack.settings.exams)
@@ -45,6 +47,8 @@ async def _measure(order: Order) -> Report:
             }
             order.tell(f"e2e: {PACE} a second, round {at} of {order.rounds}")
             now |= await _paced(whole, watch, at)
+            order.tell(f"e2e: one after the other, round {at} of {order.rounds}")
+            now["waited"] = await _waited(whole, at)
             order.tell(f"e2e: {order.size:,} at once, round {at} of {order.rounds}")
             now["records"] = await _at_once(whole, order.size, at)
             if at:  # the first one warms up, and does not count
@@ -78,6 +82,16 @@ async def _paced(whole: Whole, watch: Watch, at: int) -> dict[str, float]:
         "result p50": quantile(result, 0.5),
         "result p99": quantile(result, 0.99),
     }
+
+
+async def _waited(whole: Whole, at: int) -> float:
+    """Start exams one by one, each answered when it is on the disk; return the median, in ms."""
+    took = []
+    for number in range(WAITED):
+        began = time.monotonic()
+        await whole.post("/exams", {"pk": f"wait-{at}-{number}"}, status=201, Prefer="wait=5")
+        took.append(1000 * (time.monotonic() - began))
+    return quantile(took, 0.5)
 
 
 async def _timed(
@@ -124,6 +138,7 @@ def _report(found: dict[str, list[float]]) -> Report:
                 name = f"{what} to its document, {PACE}/s, {share}"
                 yield Series(name=name, unit="ms", values=found[f"{what} {share}"])
 
+    waited = Series(name="Prefer: wait=5, one by one, p50", unit="ms", values=found["waited"])
     limit = Series(
         name=f"files alone: write, fsync, rename, {THREADS} threads",
         unit="records/s",
@@ -132,4 +147,4 @@ def _report(found: dict[str, list[float]]) -> Report:
     )
     ours = Series(name="starts to documents", unit="records/s", values=found["records"])
     ratios = {"starts to documents, of files alone": ours.median / limit.median}
-    return Report(bench="e2e", series=[limit, ours, *times()], ratios=ratios)
+    return Report(bench="e2e", series=[limit, ours, *times(), waited], ratios=ratios)

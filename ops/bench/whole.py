@@ -46,15 +46,19 @@ class Whole:
                 if "problem" in (said := json.loads(line)):
                     raise CannotMeasure(f"a command was not taken: {said}")
 
-    async def post(self, path: str, body: dict[str, Any]) -> None:
+    async def post(
+        self, path: str, body: dict[str, Any], *, status: int = 202, **headers: str
+    ) -> None:
         """
         Send one command.
 
         Raises:
-            CannotMeasure: It was not taken.
+            CannotMeasure: It was not answered with that status.
         """
-        async with self.http.post(f"{self.stack.url}{path}", json=body) as answer:
-            if answer.status != 202:
+        url = f"{self.stack.url}{path}"
+        async with self.http.post(url, json=body, headers=headers) as answer:
+            await answer.read()
+            if answer.status != status:
                 raise CannotMeasure(f"{path}: {answer.status} {await answer.text()}")
 
     def count(self, status: str) -> int:

@@ -15,11 +15,17 @@ MOST_HELD = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A command whose letter is placed, and of which no worker was told yet."""
+    """
+    A command whose letter is placed, and of which no worker was told yet.
+
+    Attributes:
+        since_s: When it came into the line, by `time.monotonic`.
+    """
 
     read: Read
     letter: Letter
     redelivered: bool
+    since_s: float
 
 
 class Line:
@@ -46,11 +52,10 @@ class Line:
         """How many more commands may be read."""
         return max(0, MOST_HELD - len(self))
 
-    @property
-    def oldest(self) -> str | None:
-        """Entry of the start that has waited longest, by its place in the line."""
+    def waited_s(self, now_s: float) -> float:
+        """For how long the start has stood here that is the next one; 0: there is none."""
         first = next(iter(self._starts.values()), None)
-        return first[0].read.entry if first else None
+        return now_s - first[0].since_s if first else 0.0
 
     def add(self, held: Held) -> None:
         """Put a command behind those that came before; its exam moves up if it comes to an end."""

@@ -155,13 +155,16 @@ class Stream:
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
 
-    def tell_line(self, waiting: int, oldest: str | None) -> None:
-        """Let the gateways know how many stand in line, and since when; they would let more in."""
+    def tell_line(self, waiting: int, waited_s: float) -> None:
+        """Let the gateways know how many stand in line, and for how long; they let more in."""
         if waiting:
-            came_ms = oldest.partition("-")[0] if oldest else "0"
-            self._redis.set(keys.LINE, f"{waiting} {came_ms}", px=LINE_KEPT_MS)
+            self._redis.set(keys.LINE, f"{waiting} {waited_s * 1000:.0f}", px=LINE_KEPT_MS)
         else:
             self._redis.delete(keys.LINE)
+
+    def freshen(self, entries: Sequence[str]) -> None:
+        """Begin to count anew for how long entries have been left alone: they stood in line."""
+        self._redis.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, list(entries), justid=True)
 
     def echo_room(self) -> int:
         """How many echoes the slow queue has room for; more of them stay pending."""

@@ -39,6 +39,9 @@ SWEEP_EVERY_S = 30.0
 CLAIM_EVERY_S = 1.0
 #: Seconds between two looks at a queue that is full.
 FULL_S = 0.02
+#: Seconds in line from which on an entry is made to look fresh when a worker is told of it: it
+#: would be taken for one that nobody finished.
+STOOD_S = 1.0
 #: Seconds for which some must have stood in line until the gateways are told, and told again.
 TELL_EVERY_S = 0.25
 
@@ -107,8 +110,9 @@ class Dispatcher:
         """Dispatch all that was read and not acknowledged, in the stream's order."""
         after = "0"
         while entries := self._stream.read_pending(after):
-            self.dispatch(entries, redelivered=True, has_more=True)
             after = entries[-1].id
+            lost = [entry for entry in entries if entry.id not in self._line]
+            self.dispatch(lost, redelivered=True, has_more=True)
         self._stream.place([])
 
     def turn(self) -> None:
@@ -135,7 +139,11 @@ class Dispatcher:
         """Dispatch again what nobody finished: exams first, then echoes as there is room."""
         if self._redis.getdel(keys.RING_AGAIN):
             self.recover()
-        self.dispatch(self._stream.claim_idle(keys.CONSUMER, but=self._line), redelivered=True)
+        room = min(READ_COUNT, self._line.room)
+        claimed = self._stream.claim_idle(keys.CONSUMER, most=room, but=self._line)
+        self.dispatch(claimed, redelivered=True)
+        if len(claimed) == READ_COUNT:
+            self._claim_at = 0.0  # there may be many that found no room in the line
         room = self._stream.echo_room()
         self.dispatch(self._stream.claim_idle(keys.SLOW_CONSUMER, most=room), redelivered=True)
 
@@ -144,7 +152,7 @@ class Dispatcher:
         if self._line and monotonic() < self._tell_at:
             return
         if self._line or self._has_told:
-            self._stream.tell_line(len(self._line), self._line.oldest)
+            self._stream.tell_line(len(self._line), self._line.waited_s(monotonic()))
         self._has_told = bool(self._line)
         self._tell_at = monotonic() + TELL_EVERY_S
 
@@ -207,15 +215,18 @@ class Dispatcher:
         found = [read for entry in entries if (read := self.read(entry))]
         with dispatching(found) as reads:
             placed = [
-                Held(read=read, letter=letter, redelivered=redelivered)
+                Held(read=read, letter=letter, redelivered=redelivered, since_s=monotonic())
                 for read in reads
                 if (letter := self._letter(read))
             ]
             for held in placed:
-                self._line.add(held)
+                if self._line.room:  # else it is idle, some seconds later, and comes again
+                    self._line.add(held)
             echoes = echo_calls(reads, default_s=self._settings.echo_delay)
             fitting = echoes[: self._stream.echo_room()] if echoes else []
             told = self._line.take(READ_COUNT) if self._stream.has_room else []
+            if stood := [held.read.entry for held in told if monotonic() - held.since_s > STOOD_S]:
+                self._stream.freshen(stood)
             tasks = [*exam_calls([held.letter for held in told]), *fitting]
             self._stream.place(
                 [held.letter for held in placed],

@@ -1,5 +1,6 @@
 """Backlog: exams that were saved and whose row is still to be written, by name."""
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -64,8 +65,8 @@ def _write(path: str, text: str) -> None:
     hidden = f"{path}.new" if text else path
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        if text:
-            os.write(descriptor, text.encode("ascii"))
+        if text and os.write(descriptor, text.encode("ascii")) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), hidden)
     finally:
         os.close(descriptor)
     if text:

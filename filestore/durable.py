@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -102,7 +102,9 @@ def _for_each(act: Callable[[T], object], things: Iterable[T]) -> None:
         began = monotonic()
         act(rest.pop())
         if monotonic() - began > SLOW_S and len(rest) > 1:
-            for done in [_pool(os.getpid()).submit(act, thing) for thing in rest]:
+            doing = [_pool(os.getpid()).submit(act, thing) for thing in rest]
+            wait(doing)  # all of them, also after an error: nothing may be written afterwards
+            for done in doing:
                 done.result()
             return
 

@@ -125,13 +125,13 @@ class Gauge:
         is_behind = length and lag.has_unread(found)
         unread = length if ours is None else ours["lag"] or 0
         now_s = now[0] + now[1] / 1e6
-        held, oldest_ms = map(int, (line or b"0 0").split())
+        held, waited_ms = map(int, (line or b"0 0").split())
         read = ours["entries-read"] if ours else None
         in_line = unread + held
         return Load(
             waiting=unread + (ours["pending"] if ours else 0),
             in_line=in_line,
-            waited_s=max(0.0, now_s - oldest_ms / 1000) if oldest_ms else 0.0,
+            waited_s=waited_ms / 1000,
             unread_s=await self._unread_s(ours, now_s) if is_behind else 0.0,
             pace=self._pace.note(
                 now_s, gone=None if read is None else read - held, in_line=in_line

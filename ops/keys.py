@@ -37,7 +37,7 @@ LEASE = "invigil:lease:dispatcher"
 #: does not expire: it stands for as long as there is nobody who could place them.
 IN_HAND = "invigil:in-hand"
 #: String ``<number> <ms>``: commands that the dispatcher has read and told no worker of, as none
-#: has room, and when the start among them came that has waited longest; 0: no start. Expires.
+#: has room, and for how long the start among them has waited that is the next. Expires.
 LINE = "invigil:line"
 #: String: set by an exam worker that starts, since its predecessor may have died with bells in
 #: hand, and by one that finds the disk back. Seconds for which that wish stands; a dispatcher that

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 
 import redis.exceptions
 import structlog
@@ -10,6 +11,7 @@ from redis import Redis
 from filestore.document import Damaged
 from filestore.exam import transition
 from filestore.fact import Fact, Type
+from filestore.lock import LOCK_WAIT_S
 from ops import keys, outage, tally
 from ops.events import Event
 from ops.lag import has_unread
@@ -42,9 +44,10 @@ def exam(pks: list[str]) -> None:
         most_attempts=settings.max_deliveries,
         task=exam.request.id,
     )
+    until_s = monotonic() + LOCK_WAIT_S  # for all: a worker that stands still holds many locks
     for pk in _left(pks, desk):
         try:
-            answer(pk, desk)
+            answer(pk, desk, wait_s=max(0.0, until_s - monotonic()))
         except Damaged as error:
             forgive(pk, desk)
             world.note_damage(desk.redis, pk, error)
@@ -74,15 +77,18 @@ def forgive(pk: str, desk: Desk) -> None:
         attempts.end(desk.redis, pk)
 
 
-def answer(pk: str, desk: Desk) -> None:
+def answer(pk: str, desk: Desk, *, wait_s: float = LOCK_WAIT_S) -> None:
     """
     Answer the bell of one exam: look into its inbox, and apply what waits.
 
     Under the exam's lock from the first look to the last word. Killed anywhere, it is simply
     done again: what is on disk is recognised by its entry id. When that has come to nothing
     before, each command is tried alone, so that one that fails is not in the others' way.
+
+    Args:
+        wait_s: Seconds to wait for the lock.
     """
-    with desk.store.lock(pk):
+    with desk.store.lock(pk, wait_s=wait_s):
         post = inbox.read(desk.redis, pk)  # it writes: how often that was begun
         outage.REDIS.ended()
         drop_foreign(desk.redis, pk, post.foreign)

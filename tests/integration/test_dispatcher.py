@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from support.client import Client
 from support.users import as_dispatcher
 from support.waiting import wait_until
 
-from dispatcher import lease, line
+from dispatcher import lease, line, turns
 from dispatcher.lease import LeaseLost
 from dispatcher.promote import promote
 from dispatcher.routes import MOST_PKS
@@ -428,12 +429,15 @@ def test_line_is_told(client: Client, app: Celery, server: Settings) -> None:
     """Gateways hear how many stand in line, since when, and that it is over."""
     dispatcher = active(client, app, server)
     client.lpush(EXAM_QUEUE, "x")
-    first = push(client, {"pk": "a"})
+    began = monotonic()
+    push(client, {"pk": "a"})
     push(client, {"pk": "b"})
     dispatcher.turn()
     dispatcher._tell_at = 0.0
     dispatcher.turn()
-    assert f"2 {first.partition('-')[0]}" == (client.get(keys.LINE) or b"").decode()
+    number, waited_ms = map(int, (client.get(keys.LINE) or b"").split())
+    assert 2 == number
+    assert 0 <= waited_ms <= 1000 * (monotonic() - began)
     assert 0 < client.pttl(keys.LINE) <= LINE_KEPT_MS
 
     client.delete(EXAM_QUEUE)
@@ -460,6 +464,72 @@ def test_in_line_is_not_idle(client: Client, app: Celery, server: Settings) -> N
 
     told = [(one["pk"], one["redelivered"]) for one in lines if one["event"] == "dispatched"]
     assert [("waits", False), ("lost", True)] == told
+
+
+def test_told_late_is_not_idle(
+    client: Client, app: Celery, server: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has stood in line for long is not taken up again as soon as a worker was told."""
+    monkeypatch.setattr(turns, "STOOD_S", 0.0)
+    dispatcher = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    entry = push(client, {"pk": "a"})
+    dispatcher.turn()
+    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
+    client.delete(EXAM_QUEUE)
+    dispatcher.turn()
+    assert [["a"]] == [args[0] for args, _, _ in bells(client)]
+    client.delete(EXAM_QUEUE)
+
+    dispatcher.look_after()
+    dispatcher.turn()
+
+    assert [] == bells(client)
+
+
+def test_ring_again_with_a_line(client: Client, app: Celery, server: Settings) -> None:
+    """A worker that asks for all bells gets those that were sent; the line stays as it is."""
+    dispatcher = active(client, app, server)
+    push(client, {"pk": "sent"})
+    dispatcher.turn()
+    push(client, {"pk": "waits"})
+    dispatcher.turn()  # there is a bell that nobody has taken
+    client.delete(EXAM_QUEUE)
+    client.set(keys.RING_AGAIN, "1")
+
+    with capture_logs() as lines:
+        dispatcher.look_after()
+        dispatcher.turn()
+
+    told = [(one["pk"], one["redelivered"]) for one in lines if one["event"] == "dispatched"]
+    assert [("waits", False), ("sent", True)] == sorted(told, key=lambda one: one[1])
+
+
+def test_more_left_than_the_line_holds(
+    client: Client, app: Celery, server: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a predecessor left beyond the line's room is placed, and told of when it is idle."""
+    monkeypatch.setattr(line, "MOST_HELD", 2)
+    old = active(client, app, server)
+    client.lpush(EXAM_QUEUE, "x")
+    entries = [push(client, {"pk": f"e{number}"}) for number in range(5)]
+    client.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.COMMANDS: ">"})
+    old._line = line.Line()
+    old.recover()
+    assert 2 == len(old._line)
+    assert all(client.exists(keys.inbox(f"e{number}")) for number in range(5))
+
+    told: list[str] = []
+    for _ in range(6):
+        client.delete(EXAM_QUEUE)
+        old.turn()
+        told += [pk for args, _, _ in bells(client) for pk in args[0]]
+        client.xack(keys.COMMANDS, keys.GROUP, *(entries[int(pk[1:])] for pk in told))
+        consumer = keys.CONSUMER
+        client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, entries, idle=6_000, retrycount=1)
+        old.look_after()
+
+    assert [f"e{number}" for number in range(5)] == told
 
 
 def test_line_of_a_predecessor(client: Client, app: Celery, server: Settings) -> None:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +17,7 @@ from support.users import as_worker
 
 import tasks.exam
 from filestore.exam import Exam
+from filestore.lock import Locked
 from filestore.store import Store
 from ops import keys, outage
 from tasks.desk import Desk
@@ -110,6 +113,29 @@ def test_one_is_held(desks: Desks, task: Callable[[], None]) -> None:
 
     assert ["started"] * 20 == statuses(desks)
     assert is_settled(desks)
+
+
+def test_many_are_held(desks: Desks, task: Callable[[], None]) -> None:
+    """A worker that stands still holds many exams; who comes after waits for them all once."""
+    start_all(desks)
+    waits: list[float] = []
+
+    @contextmanager
+    def held(_self: Store, pk: str, *, wait_s: float) -> Iterator[None]:
+        waits.append(wait_s)
+        sleep(0.01)
+        if waits:
+            raise Locked(pk)
+        yield
+
+    with desks.store.lock_together(PKS), patch.object(Store, "lock", held):
+        task()
+
+    assert len(PKS) == len(waits)
+    assert waits == sorted(waits, reverse=True)
+    assert waits[0] - waits[-1] >= 0.01 * (len(PKS) - 1)
+    task()
+    assert ["started"] * 20 == statuses(desks)
 
 
 def test_one_is_poison(desks: Desks, task: Callable[[], None]) -> None:

@@ -90,6 +90,15 @@ class SteppingRedis(redis.Redis):
         )
 
 
+class Never(threading.Event):
+    """Nobody asks to stop; who waits for it lets somebody else go on."""
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - its own name for it
+        """Step."""
+        step()
+        return False
+
+
 class World:
     """All that outlives a green thread, and who plays in it."""
 
@@ -137,7 +146,7 @@ class World:
                     app=None,
                     settings=self.settings,
                     token=token,
-                    stop=threading.Event(),
+                    stop=Never(),
                     on_turn=lambda: None,
                 )
                 try:
@@ -158,6 +167,12 @@ class World:
         _SAVE(store, exams)
         self.shown += [(exam.pk, exam.standing.status.value) for exam in exams]
         step()
+
+    def read(self, stream: Stream, *args: Any, **kwargs: Any) -> Any:
+        """Read entries; workers that have a bell to answer have no room for another."""
+        entries = _READ(stream, *args, **kwargs)
+        stream.has_room = not self.bells
+        return entries
 
     def place(self, stream: Stream, *args: Any, messages: Any = None, **kwargs: Any) -> None:
         """Place letters and ring, in one step; a bell may be lost, or rung twice."""
@@ -249,7 +264,7 @@ def _pks_of(_: object, messages: list[Any]) -> list[Any]:
     return [message.args[0] for message in messages]
 
 
-_SAVE, _PLACE = Store.save_all, Stream.place
+_SAVE, _PLACE, _READ = Store.save_all, Stream.place, Stream._read_after
 
 
 @contextmanager
@@ -267,6 +282,8 @@ def world(settings: Settings, folder: Path, seed: int) -> Iterator[World]:
         (dispatcher.turns, "SWEEP_EVERY_S", SWEEP_EVERY_S),
         (dispatcher.bell.Bells, "write", _pks_of),
         (Stream, "place", lambda *args, **kwargs: one.place(*args, **kwargs)),  # noqa: PLW0108
+        (Stream, "_read_after", lambda *args, **kwargs: one.read(*args, **kwargs)),  # noqa: PLW0108
+        (dispatcher.turns, "STOOD_S", 0.01),
         (Stream, "wait", lambda *_: step()),
         (time, "sleep", lambda _: step()),
         (Store, "save_all", lambda store, exams: one.save(store, exams)),  # noqa: PLW0108 - it binds

@@ -22,7 +22,7 @@ def slowed(find: Callable[[], int], *, share: float) -> Iterator[None]:
 
     def go_on() -> None:
         while not ended.is_set():
-            with suppress(ProcessLookupError, IndexError):
+            with suppress(ProcessLookupError, ValueError):  # it is away for a moment
                 pid = find()
                 os.kill(pid, signal.SIGSTOP)
                 ended.wait(ROUND_S * (1 - share))

@@ -18,7 +18,7 @@ def held(number: int, pk: str, kind: Type = Type.START) -> Held:
     entry = f"{number}-0"
     letter = Letter(pk=pk, entry=entry, command=entry, source=None, type=kind, value=1)
     read = Read(entry, Command(data=ExamStart(pk=pk)))
-    return Held(read=read, letter=letter, redelivered=False)
+    return Held(read=read, letter=letter, redelivered=False, since_s=float(number))
 
 
 def entries(taken: list[Held]) -> list[str]:
@@ -40,13 +40,13 @@ def test_order() -> None:
         ]
     ):
         line.add(held(number, pk, kind))
-    assert "0-0" == line.oldest
+    assert 9.0 == line.waited_s(9.0)
     assert 6 == len(line) == MOST_HELD - line.room
 
     assert ["2-0", "1-0", "3-0", "4-0"] == entries(line.take(2))
     assert ["0-0", "5-0"] == entries(line.take(2))
     assert [] == line.take(2)
-    assert line.oldest is None
+    assert 0.0 == line.waited_s(9.0)
 
 
 def test_twice_is_once() -> None:

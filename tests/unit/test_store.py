@@ -1,11 +1,13 @@
 """The file store: durable documents, and a lock per exam."""
 
+import errno
 import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from filestore import durable
 from filestore.document import Damaged, to_document
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
@@ -475,3 +478,33 @@ def test_names_are_those_of_the_doors(pk: str) -> None:
         assert not is_name(pk)
     else:
         assert is_name(pk)
+
+
+def test_nothing_is_written_after_an_error(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk files are written at once; when one fails, it is said when all have ended."""
+    write = durable._write
+    at_work: list[Path] = []
+
+    def slow(path: Path, rest: bytes) -> None:
+        if path.name.startswith("e5."):
+            raise OSError(errno.ENOSPC, "no space left")
+        at_work.append(path)
+        time.sleep(0.05)
+        write(path, rest)
+        at_work.remove(path)
+
+    monkeypatch.setattr(durable, "_write", slow)
+    monkeypatch.setattr(durable, "SLOW_S", 0.0)
+    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
+
+    with pytest.raises(OSError, match="no space left"):
+        store.save_all(exams)
+    assert [] == at_work
+    assert [] == list((tmp_path / "exams/.tmp").iterdir())
+    assert not any(store.exists(exam.pk) for exam in exams)
+
+    monkeypatch.setattr(durable, "_write", write)
+    store.save_all(exams)
+    assert exams == [store.load(exam.pk) for exam in exams]

@@ -93,12 +93,16 @@ async def running(folder: Path, **given: object) -> AsyncIterator[Whole]:
     """
     stack = Stack(folder, has_stand_by=False, **OPEN, **given)
     try:
-        await stack.start()
-    except NotReady as error:
-        raise CannotMeasure(f"the system did not start:\n{error}") from error
-    try:
+        await _start(stack)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
             with logins.connect(stack.settings, Role.AUDITOR) as client:
                 yield Whole(stack, http, client)
     finally:
         await stack.stop()
+
+
+async def _start(stack: Stack) -> None:
+    try:
+        await stack.start()
+    except NotReady as error:
+        raise CannotMeasure(f"the system did not start:\n{error}") from error

@@ -38,12 +38,22 @@ def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
         assert proxy.cuts == verdicts.count("duplicate")
 
 
-@pytest.mark.parametrize("marks", [(b"XACK", b"EXEC"), (b"EVALSHA", b"invigil:inbox:")])
-def test_lost_answer_inside(breakable: Breakable, tmp_path: Path, marks: tuple[bytes, ...]) -> None:
-    """An answer lost to a worker that settles, or to the dispatcher, is done with by itself."""
+@pytest.mark.parametrize(
+    ("marks", "every"),
+    [
+        ((b"XACK", b"EXEC"), 2),
+        ((b"EVALSHA", b"invigil:lease:dispatcher", b"invigil:inbox:"), 2),
+        ((b"EVALSHA", b"invigil:attempts:"), 6),  # each one costs its exam the wait for a bell
+    ],
+    ids=["settle", "place", "look"],
+)
+def test_lost_answer_inside(
+    breakable: Breakable, tmp_path: Path, marks: tuple[bytes, ...], every: int
+) -> None:
+    """An answer lost to a worker that looks or settles, or to the dispatcher, mends by itself."""
     socket, logins = breakable.folder / "redis.sock", known(breakable.url)
     with (
-        cutting(socket, marks=marks, every=2) as proxy,
+        cutting(socket, marks=marks, every=every) as proxy,
         running(tmp_path, redis_url=proxy.url, redis_users=logins, mail_every=3600) as stack,
     ):
         witness = Witness(stack)

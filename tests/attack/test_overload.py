@@ -29,7 +29,7 @@ SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "12"))
 MAX_WAIT_S = 2
 #: Share of its time that the one exam process gets. Who asks, over HTTP and on the same two cores,
 #: cannot ask for ten times of what the whole machine can do.
-SHARE = 0.2
+SHARE = 0.1
 #: Exams that run when it begins; half of them report a result, seconds before their end.
 RUNNING = 40
 #: Seconds that these exams last: their ends lie within the flood.

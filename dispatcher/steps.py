@@ -36,7 +36,7 @@ def _follow(read: Read, steps: ExitStack) -> Read:
     ids = telemetry.ids(
         entry=read.entry,
         command_id=read.command_id,
-        pk=getattr(read.command.data, "pk", None),
+        pk=read.pk,
         type=read.command.type,
     )
     about = {**STREAM, "messaging.message.id": read.entry, **ids}

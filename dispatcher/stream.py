@@ -54,7 +54,8 @@ class Stream:
     The stream of commands, as the dispatcher with one *token* sees it.
 
     Attributes:
-        has_room: Whether the exam workers had room for a bell when it was read last.
+        has_room: Whether the exam workers had room for a bell when it was read last, and none was
+            sent since.
     """
 
     def __init__(self, redis: Redis, *, token: str) -> None:
@@ -154,6 +155,8 @@ class Stream:
         arguments += [len(exam), *exam, len(slow), *slow, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
+        if exam:
+            self.has_room = False  # as far as anyone knows before the next look
 
     def tell_line(self, waiting: int, waited_s: float) -> None:
         """Let the gateways know how many stand in line, and for how long; they let more in."""

@@ -234,8 +234,6 @@ class Dispatcher:
                 messages=self._bells.write(tasks),
                 has_more=has_more,
             )
-            if told:
-                self._stream.has_room = False  # as far as anyone knows before the next look
             dispatched([(held.read, held.redelivered) for held in told], tasks)
             dispatched([(read, redelivered) for read in reads if not read.pk], fitting)
         again = sum(held.redelivered for held in told) + (len(fitting) if redelivered else 0)

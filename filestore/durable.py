@@ -26,53 +26,40 @@ class NewFile:
 
     Attributes:
         temporary: Where it is written first: in the same file system, and by nobody else meanwhile.
+        mode: Who may use the file, from the first byte on; None: as the process has it.
     """
 
     path: Path
     text: str
     temporary: Path
+    mode: int | None = None
 
     def write(self) -> None:
         """Put the content on the disk, under the temporary name."""
+        if self.mode is not None:
+            self.temporary.touch(self.mode)
+            self.temporary.chmod(self.mode)  # of one that was left behind, too
         _write(self.temporary, self.text.encode())
 
 
 def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = None) -> None:
-    """
-    Write *text* as *temporary*, sync it, rename it to *path*, and sync the folder.
-
-    Both must lie in one file system, and one writer at a time may use *temporary*. On return the
-    new content and its name are on the disk.
-
-    Args:
-        mode: Who may use the file, from the first byte on; None: as the process has it.
-
-    Raises:
-        OSError: The disk did not take it. A failed sync is never tried again on the same
-            descriptor: the kernel has forgotten what it could not write.
-
-    Source: https://lwn.net/Articles/457667/ on why both the file and its folder are synced.
-    """
-    try:
-        if mode is not None:
-            temporary.touch(mode)
-            temporary.chmod(mode)  # of one that was left behind, too
-        _write(temporary, text.encode())
-        temporary.rename(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    """Replace one file, as `replace_files` does several; raises as that does."""
+    replace_files([NewFile(path=path, text=text, temporary=temporary, mode=mode)])
 
 
 def replace_files(files: Sequence[NewFile]) -> None:
     """
-    Replace several files, each as `replace_file` does, in less time than one after the other.
+    Write each under its temporary name, sync it, rename it, and sync the folder.
+
+    On return all new contents and their names are on the disk. Several take less time together
+    than one after the other.
 
     Raises:
         OSError: The disk did not take one of them. Each is the old one or the new one, and a new
-            one may not be safe yet.
+            one may not be safe yet. A failed sync is never tried again on the same descriptor: the
+            kernel has forgotten what it could not write.
+
+    Source: https://lwn.net/Articles/457667/ on why both the file and its folder are synced.
     """
     try:
         _for_each(NewFile.write, files)

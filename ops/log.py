@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, cast
 
 import structlog
@@ -88,21 +87,10 @@ def _stamp(part: str) -> Processor:
     def stamp(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Head the line; the record's own time, where a library has made one."""
         at = event.pop("_at", None) or time.time()
-        head = {"ts": _iso(at), "event": event.pop("event"), "part": part, "pid": os.getpid()}
-        return {**head, **event}
+        head = {"ts": timestamp(datetime.fromtimestamp(at, UTC)), "event": event.pop("event")}
+        return {**head, "part": part, "pid": os.getpid(), **event}
 
     return stamp
-
-
-def _iso(at: float) -> str:
-    """Write a moment as `timestamp` does; several lines come in one second."""
-    ms = int(at * 1000)
-    return f"{_to_second(ms // 1000)}.{ms % 1000:03}Z"
-
-
-@lru_cache(maxsize=2)
-def _to_second(at_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s))
 
 
 def _shared(part: str) -> list[Processor]:
@@ -122,11 +110,10 @@ def _from_record(part: str) -> FromRecord:
         event: Any = {
             "event": record.getMessage(),
             "logger": record.name,
-            "exc_info": record.exc_info or None,
             "_at": record.created,
         }
-        if not event["exc_info"]:
-            del event["exc_info"]
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
         for processor in processors:
             event = processor(None, record.levelname.lower(), event)
         return cast(EventDict, event)
@@ -160,7 +147,7 @@ class _Direct:
         """Write it; the level stands in it."""
         self._journal.add(line)
 
-    info = warning = error = critical = exception = debug
+    info = warning = error = critical = debug
 
 
 def _route(journal: Journal, *, level: int, part: str) -> None:

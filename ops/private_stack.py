@@ -122,8 +122,6 @@ class Stack:
 
     def _environment(self, *, part: str | None) -> dict[str, str]:
         """Ours, without any setting of ours: only those of the run."""
-        strange = ("INVIGIL_", "REDIS_URL")
-        own = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
         given = {
             variable("data"): str(self.settings.data),
             variable("port"): str(self.settings.port),
@@ -131,7 +129,7 @@ class Stack:
             **{variable(name): str(value) for name, value in self._given.items()},
         }
         named = {"INVIGIL_PART": part} if part else {}
-        return {**own, **given, **named}
+        return {**own_environment(), **given, **named}
 
     async def _read(self, up: asyncio.subprocess.Process) -> None:
         """Follow what `up` says of its parts."""
@@ -149,6 +147,12 @@ class Stack:
         elif "pid" in said:
             self.pids[said["part"]] = said["pid"]
             self.ready_at[said["part"]] = time.time()
+
+
+def own_environment(*more: str) -> dict[str, str]:
+    """Our environment without any setting of ours, and without what begins with one of *more*."""
+    strange = ("INVIGIL_", "REDIS_URL", *more)
+    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 
 async def until(fact: Callable[[], bool]) -> None:

@@ -22,16 +22,11 @@ KEPT_S = 24 * 3600
 ALL = "all"
 
 
-def begin(pipeline: Pipeline, pk: str, entry: str = ALL) -> None:
-    """Add to *pipeline* that work on an exam, or on one entry of it alone, begins."""
-    pipeline.hincrby(keys.attempts(pk), entry, 1)
-    pipeline.expire(keys.attempts(pk), KEPT_S)
-
-
 def begin_alone(redis: Redis, pk: str, entry: str) -> int:
     """Note that work on one entry alone begins; return how often it has."""
     with redis.pipeline(transaction=True) as pipeline:
-        begin(pipeline, pk, entry)
+        pipeline.hincrby(keys.attempts(pk), entry, 1)
+        pipeline.expire(keys.attempts(pk), KEPT_S)
         count, _ = pipeline.execute()
     return int(count)
 

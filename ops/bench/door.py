@@ -13,9 +13,10 @@ from redis import Redis
 
 from filestore.store import Store
 from ops import embedded, keys, logins
-from ops.bench.tools import CannotMeasure, own_environment
+from ops.bench.tools import CannotMeasure
 from ops.leash import leashed
 from ops.preflight import free_port
+from ops.private_stack import own_environment
 from ops.roles import Role
 from ops.settings import Settings, variable
 
@@ -42,7 +43,7 @@ def serving(argv: Sequence[str], url: str, **variables: str) -> Iterator[None]:
     """
     process = subprocess.Popen(
         leashed((sys.executable, "-m", *argv), end_with=signal.SIGTERM),
-        env={**own_environment(), **variables},
+        env={**own_environment("OTEL_"), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,14 +1,13 @@
 """Bench from end to end: from a request until the document lies in the file system, synced."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops.bench.report import Report, Series
-from ops.bench.tools import Order, need_room, quantile
+from ops.bench.tools import Order, need_room, quantile, write_file
 from ops.bench.watch import Watch
 from ops.bench.whole import Whole, running
 
@@ -18,8 +17,8 @@ PACE, PACED_S = 50, 4
 WAITED = 200
 #: Seconds until what was sent at that pace must have been seen.
 SEEN_LIMIT_S = 30.0
-#: Threads of the limit, and bytes that each of its files has.
-THREADS, BYTES = 16, 600
+#: Threads of the limit.
+THREADS = 16
 #: Bytes that an exam takes on the disk, with its log lines and its entries.
 ROOM = 20_000
 
@@ -114,20 +113,10 @@ async def _timed(
 def _files(folder: Path, count: int) -> float:
     """Write, sync and rename files, many at once; return how many a second."""
     folder.mkdir()
-    text = b"x" * BYTES
-
-    def write(number: int) -> None:
-        descriptor = os.open(folder / f"{number}.tmp", os.O_WRONLY | os.O_CREAT, 0o640)
-        try:
-            os.write(descriptor, text)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        (folder / f"{number}.tmp").rename(folder / f"{number}.json")
-
+    paths = [folder / f"{number}.json" for number in range(count)]
     began = time.monotonic()
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(write, range(count)))
+        list(pool.map(write_file, paths))
     return count / (time.monotonic() - began)
 
 

@@ -1,16 +1,14 @@
 """Bench of the file store alone: many exams on the disk, read one by one and in pages."""
 
-import os
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TypeVar
 
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Status, Type
 from filestore.store import Store
 from ops.bench.report import Report, Series
-from ops.bench.tools import Order, need_room, quantile
+from ops.bench.tools import Order, need_room, quantile, write_file
 
 #: Exams that are saved together, as a worker does under backlog.
 BATCH = 64
@@ -18,8 +16,6 @@ BATCH = 64
 PAGE, PAGES, READS = 50, 40, 400
 #: Bytes that an exam takes on the disk, with its notes.
 ROOM = 12_000
-#: Bytes of a file of the limit.
-BYTES = 600
 
 T = TypeVar("T")
 
@@ -40,7 +36,6 @@ def measure(order: Order) -> Report:
         order.tell(f"store: {first:,} of {order.size:,} exams saved")
         saved.append(_save(store, first, min(first + tenth, order.size)))
     order.tell("store: writing the index")
-    store.index.counts()
     while sum(store.index.counts().values()) < order.size:
         pass
     read, page, limit = [], [], []
@@ -51,7 +46,7 @@ def measure(order: Order) -> Report:
         read.append(_median_ms(store.load, pks))
         page.append(_median_ms(lambda _: _page(store), range(PAGES)))
         files = [order.folder / f"{at}-{number}" for number in range(READS)]
-        limit.append(_median_ms(_file, files) * 1000)
+        limit.append(_median_ms(write_file, files) * 1000)
     return _report(saved, read, page, limit, size=order.size)
 
 
@@ -86,17 +81,6 @@ def _pk(number: int) -> str:
 
 def _page(store: Store) -> None:
     assert store.index.page(status=Status.PASS, limit=PAGE)
-
-
-def _file(path: Path) -> None:
-    """Write, sync and rename a file."""
-    descriptor = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT, 0o640)
-    try:
-        os.write(descriptor, b"x" * BYTES)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(f"{path}.tmp", path)  # noqa: PTH104 - as bare as can be
 
 
 def _median_ms(act: Callable[[T], object], things: Iterable[T]) -> float:

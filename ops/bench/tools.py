@@ -11,6 +11,9 @@ from pathlib import Path
 #: Seconds that `wrk` may take longer than it was told.
 GRACE_S = 60.0
 
+#: Bytes of a file of a limit: about what a document has.
+FILE_BYTES = 600
+
 #: Called with what is being done now.
 Tell = Callable[[str], None]
 
@@ -117,7 +120,13 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def own_environment() -> dict[str, str]:
-    """Our environment without any setting of ours: those of a bench are its own."""
-    strange = ("INVIGIL_", "REDIS_URL", "OTEL_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+def write_file(path: Path) -> None:
+    """Write, sync and rename a file, as bare as can be: the limit of whoever keeps documents."""
+    temporary = f"{path}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o640)
+    try:
+        os.write(descriptor, b"x" * FILE_BYTES)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)  # noqa: PTH104

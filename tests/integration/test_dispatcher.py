@@ -75,6 +75,20 @@ def bells(client: Client, queue: str = EXAM_QUEUE) -> list[Any]:
     return [json.loads(base64.b64decode(m["body"])) for m in reversed(messages)]
 
 
+def leave_alone(
+    client: Client, entries: list[str], *, consumer: str = keys.CONSUMER, deliveries: int = 1
+) -> None:
+    """Make entries look as if nobody had finished them, seconds after they were delivered."""
+    client.xclaim(
+        *(keys.COMMANDS, keys.GROUP, consumer, 0, entries), idle=6_000, retrycount=deliveries
+    )
+
+
+def told(lines: list[Any], key: str) -> list[tuple[Any, Any]]:
+    """Of each command that a worker was told of: its exam, and another key of the line."""
+    return [(one["pk"], one[key]) for one in lines if one["event"] == "dispatched"]
+
+
 def test_places_and_rings(client: Client, app: Celery, server: Settings) -> None:
     """A pushed start lies in its exam's inbox, with its ingress time, and a bell is rung."""
     dispatcher = active(client, app, server)
@@ -255,7 +269,7 @@ def test_idle_again(client: Client, app: Celery, server: Settings) -> None:
     dispatcher.turn()
     before = client.hgetall(keys.inbox("a"))
     client.delete(EXAM_QUEUE)
-    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
+    leave_alone(client, [entry])
 
     dispatcher.look_after()
     dispatcher.turn()
@@ -420,9 +434,9 @@ def test_ends_go_first(client: Client, app: Celery, server: Settings) -> None:
     named = [pk for args, _, _ in bells(client) for pk in args[0]]
     assert ["start-7", "other", "start-0", "start-1"] == named[:4]
     assert READ_COUNT == len(named)
-    told = [(one["pk"], one["type"]) for one in lines if one["event"] == "dispatched"]
-    assert [("start-7", "exam.start"), ("start-7", "exam.finish")] == told[:2]
-    assert READ_COUNT + 1 == len(told)
+    heard = told(lines, "type")
+    assert [("start-7", "exam.start"), ("start-7", "exam.finish")] == heard[:2]
+    assert READ_COUNT + 1 == len(heard)
 
 
 def test_line_is_told(client: Client, app: Celery, server: Settings) -> None:
@@ -454,16 +468,14 @@ def test_in_line_is_not_idle(client: Client, app: Celery, server: Settings) -> N
     dispatcher.turn()
     waiting = push(client, {"pk": "waits"})
     dispatcher.turn()  # there is a bell that nobody has taken
-    both = [lost, waiting]
-    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, both, idle=6_000, retrycount=1)
+    leave_alone(client, [lost, waiting])
 
     dispatcher.look_after()
     client.delete(EXAM_QUEUE)
     with capture_logs() as lines:
         dispatcher.turn()
 
-    told = [(one["pk"], one["redelivered"]) for one in lines if one["event"] == "dispatched"]
-    assert [("waits", False), ("lost", True)] == told
+    assert [("waits", False), ("lost", True)] == told(lines, "redelivered")
 
 
 def test_told_late_is_not_idle(
@@ -475,7 +487,7 @@ def test_told_late_is_not_idle(
     client.lpush(EXAM_QUEUE, "x")
     entry = push(client, {"pk": "a"})
     dispatcher.turn()
-    client.xclaim(keys.COMMANDS, keys.GROUP, keys.CONSUMER, 0, [entry], idle=6_000, retrycount=1)
+    leave_alone(client, [entry])
     client.delete(EXAM_QUEUE)
     dispatcher.turn()
     assert [["a"]] == [args[0] for args, _, _ in bells(client)]
@@ -501,8 +513,7 @@ def test_ring_again_with_a_line(client: Client, app: Celery, server: Settings) -
         dispatcher.look_after()
         dispatcher.turn()
 
-    told = [(one["pk"], one["redelivered"]) for one in lines if one["event"] == "dispatched"]
-    assert [("waits", False), ("sent", True)] == sorted(told, key=lambda one: one[1])
+    assert [("sent", True), ("waits", False)] == sorted(told(lines, "redelivered"))
 
 
 def test_more_left_than_the_line_holds(
@@ -519,17 +530,16 @@ def test_more_left_than_the_line_holds(
     assert 2 == len(old._line)
     assert all(client.exists(keys.inbox(f"e{number}")) for number in range(5))
 
-    told: list[str] = []
+    rung: list[str] = []
     for _ in range(6):
         client.delete(EXAM_QUEUE)
         old.turn()
-        told += [pk for args, _, _ in bells(client) for pk in args[0]]
-        client.xack(keys.COMMANDS, keys.GROUP, *(entries[int(pk[1:])] for pk in told))
-        consumer = keys.CONSUMER
-        client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, entries, idle=6_000, retrycount=1)
+        rung += [pk for args, _, _ in bells(client) for pk in args[0]]
+        client.xack(keys.COMMANDS, keys.GROUP, *(entries[int(pk[1:])] for pk in rung))
+        leave_alone(client, entries)
         old.look_after()
 
-    assert [f"e{number}" for number in range(5)] == told
+    assert [f"e{number}" for number in range(5)] == rung
 
 
 def test_line_of_a_predecessor(client: Client, app: Celery, server: Settings) -> None:
@@ -601,7 +611,7 @@ def test_parked_echoes_follow(client: Client, app: Celery, server: Settings) -> 
     dispatcher.turn()
     client.delete(SLOW_QUEUE)
     slow = keys.SLOW_CONSUMER
-    client.xclaim(keys.COMMANDS, keys.GROUP, slow, 0, [entry], idle=6_000, retrycount=1)
+    leave_alone(client, [entry], consumer=slow)
 
     dispatcher.look_after()
 
@@ -617,7 +627,7 @@ def test_exams_behind_many_echoes(client: Client, app: Celery, server: Settings)
         dispatcher.turn()
     client.delete(EXAM_QUEUE)
     for consumer, ids in ((keys.SLOW_CONSUMER, echoes), (keys.CONSUMER, [entry])):
-        client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, ids, idle=6_000, retrycount=1)
+        leave_alone(client, ids, consumer=consumer)
 
     dispatcher.look_after()
     dispatcher.turn()
@@ -633,9 +643,8 @@ def test_many_idle_entries(client: Client, app: Celery, server: Settings) -> Non
     for _ in range(6):
         dispatcher.turn()
         client.delete(EXAM_QUEUE)
-    consumer = keys.CONSUMER
-    client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, early, idle=6_000, retrycount=4)
-    client.xclaim(keys.COMMANDS, keys.GROUP, consumer, 0, [late], idle=6_000, retrycount=1)
+    leave_alone(client, early, deliveries=4)
+    leave_alone(client, [late])
 
     dispatcher.look_after()
 

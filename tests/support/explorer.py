@@ -177,6 +177,7 @@ class World:
     def place(self, stream: Stream, *args: Any, messages: Any = None, **kwargs: Any) -> None:
         """Place letters and ring, in one step; a bell may be lost, or rung twice."""
         _PLACE(stream, *args, **kwargs)
+        stream.has_room = stream.has_room and not messages
         for pks in messages or ():
             self.bells += [pks] * self.rng.choice(RINGS)
 

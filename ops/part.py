@@ -18,6 +18,9 @@ from ops.nursery import Away, Nursery, Request
 #: Bytes read from a pipe at once, and the length at which a line that does not end is cut.
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 22
+#: Seconds, at most, in which what a process leaves behind may still write: who is killed may be in
+#: the middle of a line, or have said in its last one which others have ended.
+LAST_LINES_S = 2.0
 
 Show = Callable[[str, bytes], None]
 
@@ -105,6 +108,8 @@ class Running:
         self.exited = asyncio.Event()
         self._show = show
         self._rest = b""
+        self._is_over = False
+        self._end_late: asyncio.TimerHandle | None = None
         lock = part.take_lock() if part.take_lock else None
         self._process: subprocess.Popen[bytes] | Born
         try:
@@ -148,14 +153,14 @@ class Running:
         return time.monotonic() - self.began
 
     def check(self) -> None:
-        """Look whether the process has ended; if so, end what is left of its group."""
-        if self.exited.is_set() or self._process.poll() is None:
+        """Look whether the process has ended; if so, end its group, and read on until all are."""
+        if self._is_over or self._process.poll() is None:
             return
+        self._is_over = True
         self._signal_group(signal.SIGKILL)
-        while self._read():
+        self._end_late = asyncio.get_running_loop().call_later(LAST_LINES_S, self._end)
+        while not self.exited.is_set() and self._read():
             pass
-        self._close()
-        self.exited.set()
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -186,6 +191,8 @@ class Running:
             self._flush()
         if not chunk:
             asyncio.get_running_loop().remove_reader(self._pipe)
+            if self._is_over:
+                self._end()
         return bool(chunk)
 
     def _flush(self) -> None:
@@ -193,11 +200,15 @@ class Running:
             self._show(self.part.name, self._rest)
         self._rest = b""
 
-    def _close(self) -> None:
+    def _end(self) -> None:
+        """Let go of the pipe: nobody is left who writes to it, or who does has had its time."""
+        if self._end_late:
+            self._end_late.cancel()
         self._flush()
         asyncio.get_running_loop().remove_reader(self._pipe)
         if self._process.stdout:
             self._process.stdout.close()
+        self.exited.set()
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left

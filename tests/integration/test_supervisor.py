@@ -65,6 +65,22 @@ while True:
     signal.pause()
 """
 SLOW_TO_START = "import time\ntime.sleep(0.5)" + POLITE
+#: A part that is killed, and has a process which is killed a moment later than it is.
+OUTLIVED = """
+import os, signal, time
+from ops.notify import ready
+parent = os.getpid()
+if os.fork() == 0:
+    os.setsid()
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    print("the last one", flush=True)
+else:
+    ready()
+    time.sleep(0.1)
+    os.kill(parent, signal.SIGKILL)
+"""
 #: A part that ignores SIGTERM, and has a child that does so too.
 STUBBORN = """
 import os, signal
@@ -207,6 +223,15 @@ def test_crashed_part_starts_again(tmp_path: Path) -> None:
 
         assert [line["restart_in_s"] for line in exits] == [0.2, 0.4, 0.8]
         assert {line["status"] for line in exits} == {"SIGKILL"}
+        assert up.end(signal.SIGTERM) == 0
+
+
+def test_last_lines_are_shown(tmp_path: Path) -> None:
+    """What is written while a part ends is shown before its end is told, and it starts again."""
+    with stack(tmp_path, [part("worker", OUTLIVED)]) as up:
+        up.read_until(lambda line: line["event"] == "part_exited")
+
+        assert up.said("the last one") == ["worker"]
         assert up.end(signal.SIGTERM) == 0
 
 

@@ -3,7 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 #: Characters of a line from which on it is looked at more closely.
 LONG_LINE = 4_000
@@ -21,17 +25,40 @@ _MAIL = re.compile(
 )
 _LOGIN = re.compile(r"(?<=://)[^/@\s\"']{1,500}@")
 _BEARER = re.compile(r"\b(Bearer|bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
-#: What hints at one of these in a rendered line: to look for it costs less than to look closely.
-_HINTS = ("@", "earer ", "Basic ")
+_fast = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(default=str).encode
 
 
-def render(event: Mapping[str, Any]) -> str:
+def render(event: Mapping[str, Any]) -> bytes:
     """Make the line: JSON in ASCII, so that no value ends it, colours it or hides in it."""
-    line = _encode(event)
-    if len(line) > LONG_LINE or not SECRET.isdisjoint(event) or any(h in line for h in _HINTS):
-        return _encode({key: clean(key, value) for key, value in event.items()})
+    line = _render(event)
+    if len(line) > LONG_LINE or not SECRET.isdisjoint(event) or _hints(line):
+        return _encode({key: clean(key, value) for key, value in event.items()}).encode()
     return line
+
+
+def _render(event: Mapping[str, Any]) -> bytes:
+    """Make JSON, as fast as the values allow: a line costs more than most of what it tells of."""
+    if all(map(_is_plain, map(type, event.values()))):
+        try:
+            line = msgspec.json.format(_fast(event), indent=0)
+        except (ValueError, OverflowError):  # half of a surrogate pair, an integer of 65 bits
+            pass
+        else:
+            if line.isascii() and b"\x7f" not in line:
+                return line
+    return _encode(event).encode()
+
+
+def _hints(line: bytes) -> bool:
+    """Whether a line may hold a secret: to ask that costs less than to look closely."""
+    return b"@" in line or b"earer " in line or b"Basic " in line
+
+
+@lru_cache
+def _is_plain(kind: type) -> bool:
+    """Whether values of a type are the same in everybody's JSON."""
+    return kind in (str, int, bool, type(None)) or issubclass(kind, StrEnum)
 
 
 def redact(text: str) -> str:

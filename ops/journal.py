@@ -74,19 +74,18 @@ class Journal(logging.Handler):
 
     def add(self, line: Line) -> None:
         """Write a line of ours. It never raises: no work ends because its line cannot be made."""
-        self.acquire()
-        try:
-            self._add(line)
-        except Exception:
-            with contextlib.suppress(Exception):
-                traceback.print_exc()
-        finally:
-            self.release()
+        assert self.lock
+        with self.lock:
+            try:
+                self._add(line)
+            except Exception:
+                with contextlib.suppress(Exception):
+                    traceback.print_exc()
 
     def _add(self, line: Line) -> None:
         chain = self._chain or self._open()
         self._turn()
-        text = hygiene.render({**line, **chain.position()}).encode("utf-8", "backslashreplace")
+        text = hygiene.render({**line, **chain.position()})
         chain.add(text)
         try:
             self._show(line, text)
@@ -166,13 +165,13 @@ class Journal(logging.Handler):
     def _show(self, line: Line, text: bytes) -> None:
         if self._stream is None:
             return
-        if self._for_people is None:
-            self._stream.write(text.decode() + "\n")
-        elif line["event"] in BOOKKEEPING:  # for audits alone; people at a terminal can do without
-            return
-        else:
-            self._stream.write(self._for_people(line) + "\n")
-        self._stream.flush()
+        if self._for_people is not None:
+            if line["event"] in BOOKKEEPING:  # for audits; people can do without
+                return
+            text = self._for_people(line).encode(self._stream.encoding, "backslashreplace")
+        self._stream.flush()  # what others have printed
+        self._stream.buffer.write(text + b"\n")
+        self._stream.buffer.flush()
 
 
 _here: "weakref.WeakSet[Journal]" = weakref.WeakSet()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import structlog
@@ -75,7 +76,7 @@ def has_no_color() -> bool:
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, as in the files: ``2026-11-23T08:00:00.123Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def printable(text: str) -> str:
@@ -87,10 +88,17 @@ def _stamp(part: str) -> Processor:
     def stamp(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Head the line; the record's own time, where a library has made one."""
         at = event.pop("_at", None) or time.time()
-        head = {"ts": timestamp(datetime.fromtimestamp(at, UTC)), "event": event.pop("event")}
-        return {**head, "part": part, "pid": os.getpid(), **event}
+        second = int(at)
+        ts = f"{_second(second)}{int((at - second) * 1000):03}Z"
+        return {"ts": ts, "event": event.pop("event"), "part": part, "pid": os.getpid(), **event}
 
     return stamp
+
+
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    """Write all of a timestamp that is the same for a second."""
+    return timestamp(datetime.fromtimestamp(at, UTC))[:-4]
 
 
 def _shared(part: str) -> list[Processor]:

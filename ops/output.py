@@ -1,11 +1,11 @@
 """Output: what a person, or a program, sees of all parts in one place."""
 
-import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import msgspec
 import structlog
 
 from ops.events import Event
@@ -17,15 +17,23 @@ COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
 #: What colours the lines of our own log; of what else a part may print a terminal obeys nothing.
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
+#: Also refuses what only Python takes for JSON: NaN and the like.
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+
 log = structlog.get_logger()
 
 
-def show_json(part: str, line: bytes) -> None:
-    """Pass a JSON object through as it is; anything else becomes the text of an event."""
-    if _is_object(line):
-        write(line)
-    elif line.strip():
-        log.info(Event.OUTPUT, part=part, pid=None, text=line.decode(errors="replace").rstrip())
+def show_json(part: str, lines: Iterable[bytes]) -> None:
+    """Pass JSON objects through as they are; anything else becomes the text of an event."""
+    objects: list[bytes] = []
+    for line in lines:
+        if _is_object(line):
+            objects.append(line)
+        elif line.strip():
+            write(objects)
+            objects.clear()
+            log.info(Event.OUTPUT, part=part, pid=None, text=line.decode(errors="replace").rstrip())
+    write(objects)
 
 
 class Prefixed:
@@ -39,22 +47,24 @@ class Prefixed:
             for at, name in enumerate(names)
         }
 
-    def show(self, part: str, line: bytes) -> None:
-        """Write one line of *part*, unless it is empty."""
-        if line.strip():
-            write(self._prefixes[part] + _harmless(line.removesuffix(b"\r")))
+    def show(self, part: str, lines: Iterable[bytes]) -> None:
+        """Write lines of *part*, without the empty ones."""
+        prefix = self._prefixes[part]
+        write([prefix + _harmless(one.removesuffix(b"\r")) for one in lines if one.strip()])
 
 
-def write(line: bytes) -> None:
+def write(lines: Sequence[bytes]) -> None:
     """
-    Write one line to standard output at once.
+    Write lines to standard output at once.
 
     Where nobody reads any more (a closed terminal, ``| head``), this and all that follows goes to
     nowhere: the log files have it, and the parts need somebody who ends them in order.
     """
+    if not lines:
+        return
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.write(b"\n".join((*lines, b"")))
         sys.stdout.buffer.flush()
     except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -83,13 +93,10 @@ def _is_object(line: bytes) -> bool:
     if not line.startswith(b"{"):
         return False
     try:
-        return isinstance(json.loads(line, parse_constant=_refuse), dict)
+        _decode(line)
     except (ValueError, RecursionError):
         return False
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    return True
 
 
 def _coloured(text: str, colour: int) -> bytes:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,7 @@ LONGEST_LINE = 1 << 22
 #: the middle of a line, or have said in its last one which others have ended.
 LAST_LINES_S = 2.0
 
-Show = Callable[[str, bytes], None]
+Show = Callable[[str, Sequence[bytes]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +185,8 @@ class Running:
         except BlockingIOError:
             return False
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            self._show(self.part.name, line)
+        if lines:
+            self._show(self.part.name, lines)
         if not chunk or len(self._rest) > LONGEST_LINE:
             self._flush()
         if not chunk:
@@ -197,7 +197,7 @@ class Running:
 
     def _flush(self) -> None:
         if self._rest:
-            self._show(self.part.name, self._rest)
+            self._show(self.part.name, [self._rest])
         self._rest = b""
 
     def _end(self) -> None:

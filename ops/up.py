@@ -133,7 +133,7 @@ async def _run(settings: Settings, nursery: Nursery | None) -> End:
         took_s = time.monotonic() - began
         _log.info(Event.UP_READY, **facts, took_s=round(took_s, 3))
         if is_console:
-            output.write(output.banner(facts, took_s=took_s).encode())
+            output.write([output.banner(facts, took_s=took_s).encode()])
 
     log.configure(settings, part="up")
     _log.info(Event.PART_STARTING, parts=names, settings=settings.shown())

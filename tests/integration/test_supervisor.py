@@ -40,7 +40,7 @@ ends = json.loads(sys.argv[3])
 
 async def main():
     def on_ready():
-        output.show_json("up", b"all ready")
+        output.show_json("up", [b"all ready"])
     limit_s = float(sys.argv[2])
     return await Supervisor(
         stages, ends=ends, show=output.show_json, on_ready=on_ready, ready_limit_s=limit_s

@@ -149,7 +149,7 @@ def test_log(text: str, key: str, event: Event) -> None:
     """Whatever stands under a key of the log, it makes no second line, and no event of its own."""
     said = {"event": event, "ts": "", "part": "", "level": "info", key: text}
 
-    line = hygiene.render({**said, "chain": "c", "seq": 1, "prev": "p"})
+    line = hygiene.render({**said, "chain": "c", "seq": 1, "prev": "p"}).decode()
     assert line.isascii()
     assert line.isprintable()
     assert "c" == json.loads(line)["chain"]

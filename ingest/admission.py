@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from ingest.access import ApiKey, Denied, Scope, identify
 from ingest.calls.operation import Operation
@@ -61,8 +61,8 @@ class Admission:
             return await self._serve_anyone(request, handler)
         self._rates.check(key, request.remote)
         request[API_KEY] = key
-        with bound_contextvars(key=key.id):
-            return await handler(request)
+        bind_contextvars(key=key.id)  # aiohttp gives each request a context of its own
+        return await handler(request)
 
     async def check(self, request: web.Request) -> ApiKey | None:
         """

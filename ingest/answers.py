@@ -7,6 +7,8 @@ from aiohttp import web
 
 from ingest.bodies import JSON_TYPE
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def answer(
     values: Mapping[str, object],
@@ -16,5 +18,5 @@ def answer(
     content_type: str = JSON_TYPE,
 ) -> web.Response:
     """Make an answer of one line of JSON."""
-    body = json.dumps(values, separators=(",", ":")).encode() + b"\n"
+    body = _encode(values).encode() + b"\n"
     return web.Response(body=body, status=status, headers=headers, content_type=content_type)

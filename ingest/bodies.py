@@ -51,8 +51,9 @@ def spread(limit_s: float) -> float:
 async def _read(request: web.Request) -> bytes:
     try:
         # Most are there when their head is: a timer for each would cost more than to read it.
-        is_there = request.content.is_eof()
-        async with asyncio.timeout(None if is_there else spread(BODY_S)):
+        if request.content.is_eof():
+            return await request.read()
+        async with asyncio.timeout(spread(BODY_S)):
             return await request.read()
     except TimeoutError as error:
         detail = f"the body was not whole after {BODY_S:.0f} s; nothing was taken"
@@ -66,6 +67,8 @@ async def _read(request: web.Request) -> bytes:
 
 
 def _check_type(request: web.Request) -> None:
+    if request.headers.get("Content-Type") == JSON_TYPE:
+        return
     charset = (request.charset or "utf-8").lower()
     if request.content_type != JSON_TYPE or charset not in {"utf-8", "utf8"}:
         seen = ascii(request.headers.get("Content-Type", "none"))

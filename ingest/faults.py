@@ -73,4 +73,7 @@ def _message(fault: Mapping[str, Any], asked: Mapping[str, str]) -> str:
 
 def _as_json(value: object) -> str:
     """Show a value as its sender wrote it, more or less: null and true, not None and True."""
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except RecursionError:
+        return "what is nested deeply"

@@ -33,7 +33,7 @@ from ingest.rates import Rates
 from ingest.refusals import refuse
 from ingest.traces import follow
 from ingest.verdicts import Verdicts
-from ops import logins, notify, telemetry
+from ops import garbage, logins, notify, telemetry
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -163,6 +163,7 @@ async def _serve(settings: Settings, tls: Certificate | None, *, most: int) -> i
         except (OSError, UnicodeError) as error:  # a name that no name server can be asked for
             sys.stderr.write(f"invigil: {listener.why_not(settings, error)}\n")
             return CANNOT_LISTEN
+        garbage.spare_what_stays()
         notify.ready()
         log.info(Event.PART_READY, url=listener.url(server, settings))
         await asked_to_end.wait()
@@ -178,7 +179,7 @@ async def _application(settings: Settings) -> AsyncIterator[web.AppRunner]:
     """Set up what serves, with a Redis to talk to."""
     async with logins.connect_async(settings, Role.GATEWAY) as client:
         app = make_app(settings, client, Store(settings.exams))
-        runner = web.AppRunner(app, shutdown_timeout=GRACE_S)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
         await runner.setup()
         yield runner
 

@@ -5,7 +5,6 @@ import contextlib
 import contextvars
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,7 @@ class Gauge:
             free_bytes=settings.min_disk << 20,
         )
         self._load = Load()
+        self._taken = 0
         self._pace = Pace()
         self._looking: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -59,7 +59,7 @@ class Gauge:
 
     def why(self, kind: Kind) -> str | None:
         """Say why a command of a kind is not taken now; None: it is."""
-        return refusal(self._load, self._limits, kind)
+        return refusal(self._load, self._limits, kind, taken=self._taken)
 
     def check(self, kind: Kind, *, count: int = 1) -> None:
         """
@@ -71,9 +71,7 @@ class Gauge:
         if why := self.why(kind):
             self._turned_away += count
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
-        self._load = replace(
-            self._load, waiting=self._load.waiting + count, in_line=self._load.in_line + count
-        )
+        self._taken += count
 
     async def make_room(self, kind: Kind, *, count: int) -> None:
         """
@@ -104,7 +102,8 @@ class Gauge:
     async def _look_on(self) -> None:
         while True:
             with contextlib.suppress(redis.exceptions.RedisError, OSError):
-                self._load = await self._look()
+                seen = await self._look()
+                self._load, self._taken = seen, 0
             self._changed.set()
             self._say()
             await asyncio.sleep(LOOK_EVERY_S)

@@ -4,18 +4,20 @@ from collections.abc import Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import istr
 
+SERVER = istr("Server")
 #: Of every answer that does not say otherwise. aiohttp would name itself and its version as server.
-HEADERS = {
-    "Server": "invigil",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
+HEADERS: dict[str, str] = {
+    SERVER: "invigil",
+    istr("X-Content-Type-Options"): "nosniff",
+    istr("X-Frame-Options"): "DENY",
+    istr("Referrer-Policy"): "no-referrer",
+    istr("Content-Security-Policy"): "default-src 'none'; frame-ancestors 'none'",
+    istr("Cache-Control"): "no-store",
 }
 #: Two years, over TLS. Without it a browser may be led to an unencrypted copy of the site.
-HSTS = {"Strict-Transport-Security": "max-age=63072000"}
+SECURE_HEADERS = HEADERS | {istr("Strict-Transport-Security"): "max-age=63072000"}
 #: What pages of other sites may send and see, once they are allowed to.
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, traceparent"
 ANSWER_HEADERS = "Link, Location, Preference-Applied, Retry-After, traceparent"
@@ -25,11 +27,10 @@ MAX_AGE_S = 600
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers to an answer that is about to go out (for ``on_response_prepare``)."""
-    for name, value in (HEADERS | HSTS if request.secure else HEADERS).items():
-        if name == "Server":
-            response.headers[name] = value
-        else:
-            response.headers.setdefault(name, value)
+    headers = response.headers
+    headers[SERVER] = HEADERS[SERVER]  # aiohttp has set it already
+    for name, value in (SECURE_HEADERS if request.secure else HEADERS).items():
+        headers.setdefault(name, value)
 
 
 class Origins:

@@ -1,10 +1,11 @@
 """Ids: the names that the gateway gives to what came without one."""
 
 import base64
-import os
 import re
 import time
 from uuid import UUID
+
+from ops import chance
 
 #: Bytes of noise in a UUIDv7 (the 6 bits of version and variant are overwritten) and in a pk.
 NOISE_BYTES = 10
@@ -32,7 +33,7 @@ def uuid7(*, unix_ms: int, noise: bytes) -> UUID:
 
 def new_uuid() -> UUID:
     """Make one that no command has."""
-    return uuid7(unix_ms=time.time_ns() // 1_000_000, noise=os.urandom(NOISE_BYTES))
+    return uuid7(unix_ms=time.time_ns() // 1_000_000, noise=chance.noise(NOISE_BYTES))
 
 
 def command_id(uuid: UUID, *, pk: str | None) -> str:
@@ -52,7 +53,7 @@ def parts(command: str) -> tuple[str | None, UUID] | None:
 
 def new_pk() -> str:
     """Name an exam: ``exam-`` and 16 letters or digits, which follow the rule for a pk."""
-    return _pk(os.urandom(NOISE_BYTES))
+    return _pk(chance.noise(NOISE_BYTES))
 
 
 def pk_of(uuid: UUID) -> str:

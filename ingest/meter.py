@@ -1,6 +1,7 @@
 """Meter: what this gateway counts itself, and the middleware that times each request."""
 
 import time
+from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -77,6 +78,9 @@ class Meter:
             buckets=BOUNDS_S,
             registry=self.registry,
         )
+        # What finds a counter by its labels takes longer than to count; there are few of them.
+        self._timer = lru_cache(self._requests.labels)
+        self._accepted_of = lru_cache(self._accepted.labels)
         self.readers = Gauge("invigil_event_readers", READERS, registry=self.registry)
         self.connections = Gauge("invigil_http_connections", CONNECTIONS, registry=self.registry)
         # A rate is seen from the second value on: the first one is to be a zero.
@@ -90,7 +94,7 @@ class Meter:
 
     def accept(self, kind: str) -> None:
         """Count a command, by its type."""
-        self._accepted.labels(kind).inc()
+        self._accepted_of(kind).inc()
 
     def refuse(self, request: web.Request, problem: Problem) -> None:
         """Count a request that is answered with a problem."""
@@ -102,12 +106,12 @@ class Meter:
 
     def answer(self, request: web.Request, response: web.StreamResponse, *, took_s: float) -> None:
         """Count and time a request that was answered."""
-        if response.content_type == ENDLESS:
+        if not isinstance(response, web.Response) and response.content_type == ENDLESS:
             return
         method = request.method if request.method in METHODS else OTHER
         wait = "true" if APPLIED in response.headers else "false"
         labels = (method, _route(request), f"{response.status // 100}xx", wait)
-        self._requests.labels(*labels).observe(took_s)
+        self._timer(*labels).observe(took_s)
 
 
 METER = web.AppKey("METER", Meter)

@@ -73,16 +73,22 @@ class Limits:
     free_bytes: int
 
 
-def refusal(load: Load, limits: Limits, kind: Kind) -> str | None:
-    """Say why a command of a kind is not taken now; None: it is."""
+def refusal(load: Load, limits: Limits, kind: Kind, *, taken: int = 0) -> str | None:
+    """
+    Say why a command of a kind is not taken now; None: it is.
+
+    Args:
+        taken: Commands that came after the load was seen.
+    """
     share = SHARES[kind]
-    if load.waiting > share * limits.waiting:
-        return f"{load.waiting:,} commands wait to be applied"
+    waiting, in_line = load.waiting + taken, load.in_line + taken
+    if waiting > share * limits.waiting:
+        return f"{waiting:,} commands wait to be applied"
     waited_s = load.unread_s if kind is Kind.RESULT else max(load.waited_s, load.unread_s)
     if waited_s > share * limits.waited_s:
         return f"commands wait for {waited_s:.0f} s"
-    will_wait_s = load.in_line / load.pace if load.pace and kind is not Kind.RESULT else 0.0
-    if load.in_line > share * NO_CROWD and will_wait_s > share * limits.waited_s:
+    will_wait_s = in_line / load.pace if load.pace and kind is not Kind.RESULT else 0.0
+    if in_line > share * NO_CROWD and will_wait_s > share * limits.waited_s:
         return f"a command would wait for {will_wait_s:.0f} s"
     if load.memory > ALL - (ALL - limits.memory) / max(share, 1):
         return f"{load.memory:.0%} of Redis' memory is in use"

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -20,6 +20,7 @@ from ops.connect import is_away, is_exhausted
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
 _ONCE = files("ingest").joinpath("once.lua").read_text()
+_ADD = files("ingest").joinpath("add.lua").read_text()
 
 
 class KeyReused(Exception):  # noqa: N818 - says what was done
@@ -40,15 +41,9 @@ class _Waiting:
     until: float
     key: Key | None = None
 
-    def write(self, pipeline: "redis.asyncio.client.Pipeline") -> None:
-        """Add what brings it onto the stream."""
-        fields = encode(self.command)
-        if self.key is None:
-            pipeline.xadd(keys.COMMANDS, dict(fields.items()))
-            return
-        flat = [text for pair in fields.items() for text in pair]
-        named = (keys.COMMANDS, keys.once(str(self.key.uuid)))
-        pipeline.eval(_ONCE, 2, *named, fingerprint(self.command), str(KEPT_S), *flat)
+    def flat(self) -> list[str]:
+        """Make the fields of its entry, names and values by turns."""
+        return [text for pair in encode(self.command).items() for text in pair]
 
 
 class Producer:
@@ -167,16 +162,44 @@ class Producer:
     async def _send(self, batch: list[_Waiting]) -> list[Any]:
         """Return one answer per command: what Redis said, or what went wrong with it alone."""
         pipeline = self._redis.pipeline(transaction=False)
+        answers: list[Any] = []
         try:
-            for one in batch:
-                one.write(pipeline)
+            runs = _runs(batch)
+            for run in runs:
+                _write(run, pipeline)
             async with answering():
-                answers = await pipeline.execute(raise_on_error=False)
+                said = await pipeline.execute(raise_on_error=False)
+            for run, one in zip(runs, said, strict=True):
+                answers += one if run[0].key is None and isinstance(one, list) else [one] * len(run)
         except Exception as error:  # whatever it is, each of those who wait raises it
             answers = [error] * len(batch)
         for answer in answers[:1]:
             _note(answer)
         return answers
+
+
+def _runs(batch: Iterable[_Waiting]) -> list[list[_Waiting]]:
+    """Divide commands into what Redis can be asked for in one step, in their order."""
+    found: list[list[_Waiting]] = []
+    for one in batch:
+        if found and one.key is None and found[-1][0].key is None:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+def _write(run: Sequence[_Waiting], pipeline: "redis.asyncio.client.Pipeline") -> None:
+    """Add what brings commands onto the stream."""
+    key = run[0].key
+    if key is None:
+        entries = [one.flat() for one in run]
+        arguments = [text for flat in entries for text in (str(len(flat)), *flat)]
+        pipeline.eval(_ADD, 1, keys.COMMANDS, *arguments)
+        return
+    command = run[0].command
+    named = (keys.COMMANDS, keys.once(str(key.uuid)))
+    pipeline.eval(_ONCE, 2, *named, fingerprint(command), str(KEPT_S), *run[0].flat())
 
 
 def _fate(answer: "asyncio.Future[bytes]") -> str | Exception:

@@ -1,7 +1,7 @@
 """Strict JSON: one value that every language reads alike, or the fault in it."""
 
 import json
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 from ingest.faults import Fault, InvalidCommand, shorten
@@ -19,11 +19,7 @@ def load_json(text: bytes, *, called: str = "data") -> object:
             nesting that no honest sender needs.
     """
     try:
-        return json.loads(
-            text.decode("utf-8"),
-            parse_constant=partial(_no_constant, called),
-            object_pairs_hook=_unique,
-        )
+        return _decoder(called).decode(text.decode("utf-8"))
     except RecursionError:
         raise InvalidCommand(Fault(called, "is nested too deeply")) from None
     except UnicodeDecodeError as error:
@@ -36,6 +32,12 @@ def load_json(text: bytes, *, called: str = "data") -> object:
         raise
     except ValueError as error:  # an integer of more digits than Python converts
         raise InvalidCommand(Fault(called, f"is not acceptable JSON: {error}")) from None
+
+
+@lru_cache
+def _decoder(called: str) -> json.JSONDecoder:
+    """Make what reads the field; to make it costs as much as to read a command."""
+    return json.JSONDecoder(parse_constant=partial(_no_constant, called), object_pairs_hook=_unique)
 
 
 def _no_constant(called: str, name: str) -> NoReturn:

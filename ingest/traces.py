@@ -2,7 +2,7 @@
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from ops import telemetry, trace
 from ops.trace import Trace
@@ -21,8 +21,8 @@ async def follow(request: web.Request, handler: Handler) -> web.StreamResponse:
     with telemetry.span(_name(about), received, about, kind="server") as recorded:
         own = _own(received) if recorded is None or recorded is received else recorded
         request[TRACE] = own
-        with bound_contextvars(trace_id=own.trace_id):
-            response = await handler(request)
+        bind_contextvars(trace_id=own.trace_id)  # aiohttp gives each request a context of its own
+        response = await handler(request)
         about["http.response.status_code"] = response.status
     response.headers[trace.NAME] = trace.header(own)
     return response

@@ -8,7 +8,6 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import structlog
 from aiohttp import web
-from structlog.contextvars import bound_contextvars
 
 from ingest import ids, lines
 from ingest.answering import Unavailable
@@ -121,8 +120,8 @@ class Upload:
         pk = getattr(command.data, "pk", None)
         exam = {"pk": pk} if pk else {}
         traced = {"trace_id": command.trace.trace_id} if command.trace else {}
-        with bound_contextvars(command_id=command.id, type=command.type, **exam, **traced):
-            log.info(Event.ACCEPTED, entry=entry)
+        about = {"command_id": command.id, "type": command.type, **exam, **traced}
+        log.info(Event.ACCEPTED, entry=entry, **about)
         self._meter.accept(command.type)
         return {"line": number, "command_id": command.id, "entry": entry, **exam}
 

@@ -114,16 +114,7 @@ class Running:
         self._process: subprocess.Popen[bytes] | Born
         try:
             born = _bear(part, env, nursery) if nursery and not lock else None
-            self._process = born or subprocess.Popen(
-                leashed(part.argv, end_with=part.parent_death),
-                env={**part.env, **env},
-                cwd=part.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=(lock,) if lock is not None else (),
-            )
+            self._process = born or _start(part, env, lock)
             if lock is not None:
                 with contextlib.suppress(OSError):  # a disk that is full; the name is for people
                     lockfile.sign(lock, pid=self._process.pid)
@@ -213,6 +204,19 @@ class Running:
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
             os.killpg(self.pid, number)
+
+
+def _start(part: Part, env: Mapping[str, str], lock: int | None) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        leashed(part.argv, end_with=part.parent_death),
+        env={**part.env, **env},
+        cwd=part.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=(lock,) if lock is not None else (),
+    )
 
 
 def _bear(part: Part, env: Mapping[str, str], nursery: Nursery) -> Born | None:

@@ -145,9 +145,10 @@ class Store:
         ]
         for folder in {file.path.parent for file in files} - self._known:
             self._make_shard(folder)
-        self._list_as_open(exam.pk for exam in exams if exam.standing.status is Status.STARTED)
+        opened = [exam.pk for exam in exams if exam.standing.status is Status.STARTED]
+        self._list_as_open(opened)
         try:
-            replace_files(files)
+            replace_files(files, before=[self._open] if opened else [])
         except OSError:
             self._known.clear()  # somebody may have removed a folder: look again, the next time
             raise
@@ -231,12 +232,8 @@ class Store:
 
     def _list_as_open(self, pks: Iterable[str]) -> None:
         """List them before their documents say so: a crash leaves one too many, never one less."""
-        has_new = False
         for pk in pks:
-            os.close(os.open(self._open / pk, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
-            has_new = True
-        if has_new:
-            sync_folder(self._open)
+            os.close(os.open(f"{self._open}/{pk}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
 
     def _make_shard(self, folder: Path) -> None:
         """Make it if somebody has removed it. Who made an empty one may not have lived to sync."""

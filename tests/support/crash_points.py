@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from filestore.flush import Flush
+
 #: The calls through which the store changes the disk, or holds on to something.
 CALLS = ("open", "write", "fsync", "rename", "link", "unlink", "mkdir", "close")
 #: What can come of one: the process dies before or after it; it fails before or after it had its
@@ -27,6 +29,7 @@ def calls_through(wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]])
         for name in CALLS:
             stack.enter_context(patch.object(os, name, wrap(name, getattr(os, name))))
         stack.enter_context(patch.object(fcntl, "fcntl", wrap("lock", fcntl.fcntl)))
+        stack.enter_context(patch.object(Flush, "flush", wrap("flush", Flush.flush)))
         yield
 
 
@@ -227,6 +230,12 @@ class Disk:
         for name, inodes in self._names.items():
             if name.parent == path:
                 del inodes[:-1]
+
+    def _flush_(self, _: None, __: Flush, ___: int) -> None:
+        for inodes in self._names.values():
+            del inodes[:-1]
+            if inodes[0]:
+                del inodes[0].contents[:-1]
 
     def _mkdir_(self, _: None, path: Any, *__: Any) -> None:
         if Path(path) not in self._ignored and not _is_of_index(Path(path)):

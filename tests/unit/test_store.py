@@ -22,6 +22,7 @@ from filestore import durable
 from filestore.document import Damaged, to_document
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
+from filestore.flush import Flush
 from filestore.lock import Locked
 from filestore.name import is_name
 from filestore.store import Store
@@ -480,6 +481,50 @@ def test_names_are_those_of_the_doors(pk: str) -> None:
         assert is_name(pk)
 
 
+def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the contents and the list of open exams are flushed, and then the names."""
+    seen: list[tuple[int, int, int]] = []
+
+    def spy(_: Flush, descriptor: int) -> None:
+        assert os.fstat(descriptor).st_ino == (tmp_path / "exams/.tmp").stat().st_ino
+        written = [path.stat().st_size for path in (tmp_path / "exams/.tmp").iterdir()]
+        there = sum(store.exists(exam.pk) for exam in exams)
+        seen.append((len([size for size in written if size]), len(list(store.open_exams())), there))
+
+    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
+    monkeypatch.setattr(Flush, "flush", spy)
+    monkeypatch.setattr(os, "fsync", pytest.fail)
+    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
+    shards = {store.path(exam.pk).parent for exam in exams}
+    monkeypatch.setattr(store, "_known", shards)
+
+    store.save_all(exams)
+
+    assert [(12, 12, 0), (0, 12, 12)] == seen
+
+
+@pytest.mark.parametrize("lost_at", [1, 2])
+def test_flush_fails(store: Store, monkeypatch: pytest.MonkeyPatch, lost_at: int) -> None:
+    """When the disk does not take it all, that is said, and it can be done again."""
+    count = 0
+
+    def fail(_: Flush, __: int) -> None:
+        nonlocal count
+        count += 1
+        if count == lost_at:
+            raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
+    monkeypatch.setattr(Flush, "flush", fail)
+    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
+
+    with pytest.raises(OSError, match="lost"):
+        store.save_all(exams)
+    assert [lost_at == 2] * 12 == [store.exists(exam.pk) for exam in exams]
+    store.save_all(exams)
+    assert exams == [store.load(exam.pk) for exam in exams]
+
+
 def test_nothing_is_written_after_an_error(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -487,16 +532,17 @@ def test_nothing_is_written_after_an_error(
     write = durable._write
     at_work: list[Path] = []
 
-    def slow(path: Path, rest: bytes) -> None:
+    def slow(path: Path, rest: bytes, *, is_synced: bool) -> None:
         if path.name.startswith("e5."):
             raise OSError(errno.ENOSPC, "no space left")
         at_work.append(path)
         time.sleep(0.05)
-        write(path, rest)
+        write(path, rest, is_synced=is_synced)
         at_work.remove(path)
 
     monkeypatch.setattr(durable, "_write", slow)
     monkeypatch.setattr(durable, "SLOW_S", 0.0)
+    monkeypatch.setattr(Flush, "is_wise", lambda *_: False)
     exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
 
     with pytest.raises(OSError, match="no space left"):

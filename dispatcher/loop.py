@@ -11,7 +11,7 @@ from redis import Redis
 from dispatcher import lease
 from dispatcher.lease import LeaseLost
 from dispatcher.turns import Dispatcher
-from ops import logins, notify, outage, telemetry
+from ops import garbage, logins, notify, outage, telemetry
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -50,6 +50,7 @@ def take_turns(client: Redis, *, settings: Settings, token: str, stop: threading
         try:
             has_lease = lease.take(client, token=token)
             if not is_ready:
+                garbage.spare_what_stays()
                 log.info(Event.PART_READY, is_active=has_lease)
                 notify.ready()
                 is_ready = True

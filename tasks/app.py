@@ -20,7 +20,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
 from filestore.store import Store
-from ops import keys, logins, notify, outage, telemetry
+from ops import garbage, keys, logins, notify, outage, telemetry
 from ops.events import Event
 from ops.log import configure
 from ops.roles import Role
@@ -162,6 +162,7 @@ def _prepare_store(**_: object) -> None:
     log.info(Event.PART_STARTING, settings=settings.shown())
     _prepare()
     _wait_for_redis()
+    garbage.spare_what_stays()  # for its pool's processes too, which begin as copies of this one
 
 
 def _prepare() -> None:

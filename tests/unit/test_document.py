@@ -1,10 +1,11 @@
 """An exam as the JSON document on disk."""
 
+import json
 from typing import Any
 
 import pytest
 
-from filestore.document import Damaged, from_document, from_iso, iso, to_document
+from filestore.document import Damaged, from_document, from_iso, iso, to_document, to_text
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
 
@@ -180,3 +181,14 @@ def test_moments_are_exact(ms: int, text: str) -> None:
 def test_moment_of_another_zone_is_understood() -> None:
     """A file that somebody wrote in local time, with its offset, means the same moment."""
     assert from_iso("2025-11-22T15:33:20.123+01:00") == T0
+
+
+@pytest.mark.parametrize("source", [None, "school", 'a "b" \\ ü€\u2028 \x7f'])
+def test_text(source: str | None) -> None:
+    """The text is what Python's own JSON writes, whatever stands in the document."""
+    start = fact(0, Type.START, 5, source=source)
+    for facts in ([start], [start, fact(1, Type.FINISH, "pass"), fact(9_000, Type.EXPIRE, 5_000)]):
+        exam = transition("a", None, facts).exam
+        assert exam
+        plain = json.dumps(to_document(exam), ensure_ascii=False, indent=1) + "\n"
+        assert to_text(exam) == plain

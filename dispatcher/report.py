@@ -7,9 +7,11 @@ from time import monotonic
 import structlog
 
 from dispatcher.bell import Message
+from dispatcher.promote import Fired
 from ingest.commands import Command
 from ops import trace
 from ops.events import Event
+from ops.journal import together
 from ops.trace import Trace
 
 #: Seconds for which the queue must be full before the log says so: under load it is for moments.
@@ -56,21 +58,35 @@ def dispatched(reads: Iterable[tuple[Read, bool]], tasks: Sequence[Message]) -> 
     """
     task_of_pk = {pk: task.task_id for task in tasks if task.args for pk in task.args[0]}
     task_of_echo = {task.kwargs["entry"]: task.task_id for task in tasks if task.kwargs}
-    for read, redelivered in reads:
-        pk = read.pk
-        task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
-        if task_id is None:
-            continue  # an echo for which there is no room yet
-        log.info(
-            Event.DISPATCHED,
-            entry=read.entry,
-            command_id=read.command_id,
-            type=read.command.type,
-            pk=pk,
-            task_id=task_id,
-            redelivered=redelivered,
-            trace_id=read.trace.trace_id,
-        )
+    with together():
+        for read, redelivered in reads:
+            pk = read.pk
+            task_id = task_of_pk[pk] if pk else task_of_echo.get(read.entry)
+            if task_id is None:
+                continue  # an echo for which there is no room yet
+            log.info(
+                Event.DISPATCHED,
+                entry=read.entry,
+                command_id=read.command_id,
+                type=read.command.type,
+                pk=pk,
+                task_id=task_id,
+                redelivered=redelivered,
+                trace_id=read.trace.trace_id,
+            )
+
+
+def deadlines_fired(fired: Iterable[Fired]) -> None:
+    """One line per deadline that became a command."""
+    with together():
+        for one in fired:
+            log.info(
+                Event.DEADLINE_FIRED,
+                pk=one.pk,
+                entry=one.entry,
+                deadline_ms=one.deadline_ms,
+                late_ms=one.late_ms,
+            )
 
 
 class Fullness:

@@ -15,7 +15,7 @@ from dispatcher.calls import echo_calls, exam_calls
 from dispatcher.line import Held, Line
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
-from dispatcher.report import Fullness, Read, dispatched
+from dispatcher.report import Fullness, Read, deadlines_fired, dispatched
 from dispatcher.routes import letter
 from dispatcher.steps import dispatching
 from dispatcher.stream import READ_COUNT, Entry, Stream
@@ -192,14 +192,7 @@ class Dispatcher:
                 raise
             outage.STREAM.went_on(error)  # what is on the stream goes on; deadlines wait
             return WAIT_MS
-        for fired in promotion.fired:
-            log.info(
-                Event.DEADLINE_FIRED,
-                pk=fired.pk,
-                entry=fired.entry,
-                deadline_ms=fired.deadline_ms,
-                late_ms=fired.late_ms,
-            )
+        deadlines_fired(promotion.fired)
         return WAIT_MS if promotion.next_in_ms is None else promotion.next_in_ms + 1
 
     def dispatch(
@@ -234,8 +227,8 @@ class Dispatcher:
                 messages=self._bells.write(tasks),
                 has_more=has_more,
             )
-            dispatched([(held.read, held.redelivered) for held in told], tasks)
-            dispatched([(read, redelivered) for read in reads if not read.pk], fitting)
+            now = [(held.read, held.redelivered) for held in told]
+            dispatched([*now, *((read, redelivered) for read in reads if not read.pk)], tasks)
         again = sum(held.redelivered for held in told) + (len(fitting) if redelivered else 0)
         if again:
             tally.note(self._redis, tally.REDELIVERED, again)

@@ -1,6 +1,7 @@
 """Acceptance: from a valid command to the answer: taken, or, for who waits, what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from types import MappingProxyType
 
 import structlog
@@ -90,19 +91,29 @@ class Acceptance:
         """Put it on the stream, and say so in the log; return the entry's id, and if it is new."""
         is_first = True
         if key is None:
-            entry = await self._producer.send(command)
+            entry = await self._producer.send(command, taken=_teller())
         else:
             try:
                 entry, is_first = await self._producer.send_once(command, key)
             except KeyReused as error:
                 said = f"{HEADER} stands for a command that asked for something else; use another"
                 raise Refusal(problem(Name.KEY_REUSED, said)) from error
-        log.info(Event.ACCEPTED if is_first else Event.ANSWERED_AGAIN, entry=entry)
+            log.info(Event.ACCEPTED if is_first else Event.ANSWERED_AGAIN, entry=entry)
         if is_first:
             request.app[METER].accept(command.type)
         named = {"pk": pk} if pk else {}
         request[ABOUT].update(telemetry.ids(entry=entry, command_id=str(command.id), **named))
         return entry, is_first
+
+
+def _teller() -> Callable[[str], None]:
+    """Make what says, from elsewhere, that the command of this context was taken."""
+    context = copy_context()
+
+    def tell(entry: str) -> None:
+        log.info(Event.ACCEPTED, entry=entry)
+
+    return lambda entry: context.run(tell, entry)
 
 
 def _taken(

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,7 +16,10 @@ from ingest.commands import Command, encode
 from ingest.once import KEPT_S, Key, fingerprint
 from ops import keys, outage
 from ops.connect import is_away, is_exhausted
+from ops.journal import together
 
+#: What is called with the id of an entry that Redis has.
+Taken = Callable[[str], None]
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
 _ONCE = files("ingest").joinpath("once.lua").read_text()
@@ -34,12 +37,14 @@ class _Waiting:
 
     Attributes:
         until: When that is given up, by the loop's clock.
+        taken: Called with the entry's id before whoever waits has it.
     """
 
     command: Command
     answer: "asyncio.Future[Any]"
     until: float
     key: Key | None = None
+    taken: Taken | None = None
 
     def flat(self) -> list[str]:
         """Make the fields of its entry, names and values by turns."""
@@ -60,11 +65,15 @@ class Producer:
         self._limit: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def send(self, command: Command) -> str:
+    async def send(self, command: Command, *, taken: Taken | None = None) -> str:
         """
         Put a command on the stream.
 
         A caller that is cancelled, or gives up, takes its command back if it has not left yet.
+
+        Args:
+            taken: Called with the entry id before it is returned, one after the other with those
+                of others: so the lines about all of them are written together.
 
         Returns:
             The entry id. Redis has the entry.
@@ -72,7 +81,7 @@ class Producer:
         Raises:
             Unavailable: Within `ANSWER_LIMIT_S`; Redis may have the entry or not.
         """
-        entry: bytes = await self._answer(command)
+        entry: bytes = await self._answer(command, taken=taken)
         return entry.decode()
 
     async def send_once(self, command: Command, key: Key) -> tuple[str, bool]:
@@ -111,18 +120,22 @@ class Producer:
                 answer.cancel()  # takes back what has not left; what is done stays as it is
         return [_fate(answer) for answer in answers]
 
-    async def _answer(self, command: Command, key: Key | None = None) -> Any:
+    async def _answer(
+        self, command: Command, key: Key | None = None, *, taken: Taken | None = None
+    ) -> Any:
         try:
-            return await self._put(command, key)
+            return await self._put(command, key, taken)
         except redis.exceptions.RedisError as error:
             if not is_away(error):
                 raise
             raise absence(error) from error
 
-    def _put(self, command: Command, key: Key | None = None) -> "asyncio.Future[Any]":
+    def _put(
+        self, command: Command, key: Key | None = None, taken: Taken | None = None
+    ) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        one = _Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key)
+        one = _Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key, taken)
         self._waiting.append(one)
         self._open.append(one)
         if self._limit is None:  # one timer for all: each would cost as much as the command
@@ -226,10 +239,13 @@ def _note(answer: object) -> None:
 
 
 def _settle(batch: list[_Waiting], answers: list[Any]) -> None:
-    for one, answer in zip(batch, answers, strict=True):
-        if one.answer.done():  # nobody waits any more
-            continue
-        if isinstance(answer, Exception):
-            one.answer.set_exception(answer)
-        else:
+    with together():
+        for one, answer in zip(batch, answers, strict=True):
+            if one.answer.done():  # nobody waits any more
+                continue
+            if isinstance(answer, Exception):
+                one.answer.set_exception(answer)
+                continue
+            if one.taken:
+                one.taken(answer.decode())
             one.answer.set_result(answer)

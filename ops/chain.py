@@ -20,7 +20,9 @@ MOST_ENDED = 100
 #: The end of each line of ours, as `Chain.position` and the renderer make it.
 TAIL = re.compile(rb'"chain": "([0-9a-f]{16})", "seq": (\d{1,18}), "prev": "([0-9a-f]{32})"}\s*\Z')
 #: What stands in a file of the register.
-_REGISTERED = re.compile(r"(\d{20}) ([0-9a-f]{32}) (\d{1,10}) (\S{1,64})\n", re.ASCII)
+_REGISTERED = re.compile(
+    r"(\d{20}) ([0-9a-f]{32}) (\d{1,10}) (\S{1,64}) (\d{20}) ([0-9a-f]{32})\n", re.ASCII
+)
 
 
 def digest(line: bytes) -> str:
@@ -43,6 +45,11 @@ class Chain:
         self.seq = 0
         self.head = NOTHING
 
+    @property
+    def last(self) -> tuple[int, str]:
+        """Number and hash of the last line."""
+        return self.seq, self.head
+
     def position(self) -> dict[str, str | int]:
         """Return the keys that end the next line."""
         return {"chain": self.name, "seq": self.seq + 1, "prev": self.head}
@@ -55,17 +62,25 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The last line of a chain: its number and hash, and who wrote it."""
+    """
+    The last line of a chain: its number and hash, and who wrote it.
+
+    Attributes:
+        or_seq, or_head: Where it is not known how far the writing of several lines came: the last
+            of them.
+    """
 
     chain: str
     seq: int
     head: str
     part: str
     pid: int
+    or_seq: int | None = None
+    or_head: str | None = None
 
     def shown(self) -> dict[str, str | int]:
         """Make what stands in a log line."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
         """Write it for a mail or a notebook: ``<chain> <number> <hash> <part> <pid>``."""
@@ -96,16 +111,23 @@ class Register:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            self.note(chain)
+            self.note(chain.last)
             temporary.rename(self._folder / chain.name)
         except OSError:
             self.leave()
 
-    def note(self, chain: Chain) -> None:
-        """Write down where the chain is now: one write in place, of always the same length."""
+    def note(self, last: tuple[int, str], *, until: tuple[int, str] | None = None) -> None:
+        """
+        Write down where the chain is now: one write in place, of always the same length.
+
+        Args:
+            last: Number and hash of the last line that is written.
+            until: Of the last of those that are about to be.
+        """
         if self._descriptor is None:
             return
-        text = f"{chain.seq:020} {chain.head} {os.getpid()} {self._part}\n"
+        (seq, head), (or_seq, or_head) = last, until or last
+        text = f"{seq:020} {head} {os.getpid()} {self._part} {or_seq:020} {or_head}\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, text.encode(), 0)
 
@@ -178,5 +200,14 @@ def _read(path: Path) -> Head | None:
         return None
     if match is None:
         return None
-    seq, head, pid, part = match.groups()
-    return Head(chain=path.name, seq=int(seq), head=head, part=part, pid=int(pid))
+    seq, head, pid, part, or_seq, or_head = match.groups()
+    is_sure = or_seq == seq
+    return Head(
+        chain=path.name,
+        seq=int(seq),
+        head=head,
+        part=part,
+        pid=int(pid),
+        or_seq=None if is_sure else int(or_seq),
+        or_head=None if is_sure else or_head,
+    )

@@ -8,6 +8,7 @@ from redis import Redis
 
 from filestore.exam import Exam, Record, Transition
 from ops import keys, tally
+from ops.journal import together
 from tasks import attempts, deadlines, report
 from tasks.changes import changes, event_fields, refusals, tallied
 from tasks.inbox import Post
@@ -72,5 +73,6 @@ def settle(redis: Redis, applied: Sequence[Applied]) -> None:
         if ended := [one.exam.pk for one in applied if one.is_all]:
             attempts.end(pipeline, *ended)
         pipeline.execute()
-    for one in applied:
-        report.deadline(one.exam, one.records)
+    with together():
+        for one in applied:
+            report.deadline(one.exam, one.records)

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from filestore.exam import Transition, transition
 from ops import outage
+from ops.journal import together
 from ops.trace import Trace
 from tasks import attempts, inbox, report, world
 from tasks.desk import Desk
@@ -52,8 +53,9 @@ def _apply(posts: Mapping[str, Post], desk: Desk) -> set[str]:
             if (outcome := transition(pk, desk.store.load(pk), post.facts, task=desk.task)).exam
         }
         _write(outcomes, traced, desk)
-        for pk, outcome in outcomes.items():
-            report.verdicts(pk, outcome, posts[pk])
+        with together():
+            for pk, outcome in outcomes.items():
+                report.verdicts(pk, outcome, posts[pk])
         applied = [
             Applied.of(outcome.exam, outcome, posts[pk], is_all=True)
             for pk, outcome in outcomes.items()

@@ -107,6 +107,8 @@ def head_of(one: Any) -> Head | None:
                 head=head,
                 part=str(one.get("part", "?")),
                 pid=one["pid"] if isinstance(one.get("pid"), int) else 0,
+                or_seq=one["or_seq"] if isinstance(one.get("or_seq"), int) else None,
+                or_head=str(one["or_head"]) if "or_head" in one else None,
             )
         case _:
             return None

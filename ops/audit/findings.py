@@ -43,7 +43,7 @@ NOTES = {
     "removed": "a file that was removed because there were too many; what it ended with is known",
     "before the log": "what nothing proves, as its lines may be in a file that was removed",
     "running": "a process that was still writing",
-    "one more": "a last line that nobody noted: its process was killed just then, or it was added",
+    "one more": "last lines that nobody noted: a process was killed just then, or they were added",
 }
 
 

@@ -215,8 +215,18 @@ class Integrity:
         ):
             text = f"{chain.at}: line {head.seq} of {who} was another when {last.where} noted it"
             self._broken(chain, "line altered", text)
-        elif more == 1 and last.is_end:  # a killed process may have written what it never noted
-            self._findings.noted("one more", f"{chain.at}, which {last.where} does not know of")
-        elif more > 1 and last.is_end:
+        elif more and last.is_end:
+            self._judge_more(chain, last, more)
+
+    def _judge_more(self, chain: Chain, last: Noted, more: int) -> None:
+        """Judge lines behind a noted end: who was killed may have written what it never noted."""
+        head, who = last.head, f"{last.head.part} {last.head.pid}"
+        most = 1 if head.or_seq is None else head.or_seq - head.seq
+        if more > most:
             text = f"{chain.at}: {more} more lines of {who} than {last.where} noted at its end"
             self._broken(chain, "lines added", text)
+        elif more == most and head.or_head not in (None, chain.head):
+            text = f"{chain.at}: line {head.or_seq} of {who} was to be another, says {last.where}"
+            self._broken(chain, "line altered", text)
+        else:
+            self._findings.noted("one more", f"{chain.at}, which {last.where} does not know of")

@@ -97,7 +97,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def run(arguments: list[str], **env: str) -> str:
     """Run a command as a user does; it ends in order, and what it says is harmless."""
-    with mock.patch.dict(os.environ, {"INVIGIL_DATA": "var", **env}):
+    logs = mock.patch.object(log, "_route")  # else this process' loggers, for all later tests
+    with mock.patch.dict(os.environ, {"INVIGIL_DATA": "var", **env}), logs:
         done = CliRunner().invoke(cli.main, arguments)
     assert isinstance(done.exception, SystemExit | None), done.exception
     assert is_harmless(done.output), done.output

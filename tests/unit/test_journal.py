@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ops.audit.audit import Audit
 from ops.audit.inputs import Inputs
 from ops.chain import HEADS, NOTHING, Register, digest, ends
@@ -289,3 +291,97 @@ def test_ends() -> None:
     line = b'{"chain": "00000000000000ab", "seq": 3, "prev": "%032d"}' % 0
 
     assert {"00000000000000ab": (3, digest(line))} == ends([b"x\n", line + b"\n", b"{}\n"])
+
+
+TOGETHER = """
+import json
+from ops import journal
+from ops.chain import Register
+from ops.logfile import LogFile
+log.info(Event.TRIMMED, entries=0)
+def three():
+    with journal.together():
+        [log.info(Event.TRIMMED, entries=n) for n in (1, 2, 3)]
+"""
+#: Where a process dies that writes three lines together, and how many of them are there then.
+DEATHS = {
+    "before": ("LogFile.write = lambda *_: os.kill(os.getpid(), 9)", 0),
+    "in the middle": (
+        "write = LogFile.write\n"
+        "def half(self, lines):\n"
+        "    write(self, lines[: lines.rindex(b'{')].rstrip())\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "LogFile.write = half",
+        2,
+    ),
+    "after": (
+        "note = Register.note\n"
+        "def noting(self, last, until=None):\n"
+        "    note(self, last, until=until) if until else os.kill(os.getpid(), 9)\n"
+        "Register.note = noting",
+        3,
+    ),
+}
+
+
+def test_together(tmp_path: Path) -> None:
+    """Lines of one body are written with one write, at its end, in their order and chained."""
+    code = """
+with journal.together():
+    log.info(Event.TRIMMED, entries=1)
+    with journal.together():
+        log.info(Event.TRIMMED, entries=2)
+    assert 2 == len(open(f"{sys.argv[1]}/logs/worker.jsonl").readlines())
+write, count = os.write, 0
+def counted(*given):
+    global count
+    count += 1
+    return write(*given)
+os.write = counted
+three()
+os.write = write
+assert 1 == count
+try:
+    with journal.together():
+        log.info(Event.TRIMMED, entries=4)
+        raise KeyError
+except KeyError:
+    log.info(Event.TRIMMED, entries=5)
+with journal.together():
+    pass
+"""
+    printed = run(tmp_path, TOGETHER + code)
+
+    [lines] = chains(printed).values()
+    assert [0, 1, 2, 1, 2, 3, 4, 5] == [line["entries"] for _, line in lines if "entries" in line]
+    assert (tmp_path / "logs/worker.jsonl").read_text() == printed
+    assert {} == violations(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_killed_while_it_writes_several(tmp_path: Path, death: str) -> None:
+    """What a killed process has written of them is its own; more, or others, are not."""
+    code, there = DEATHS[death]
+    path = tmp_path / "logs/worker.jsonl"
+    run(tmp_path, f"{TOGETHER}{code}\nthree()")
+    assert {} == violations(tmp_path, tmp_path)
+    run(tmp_path, "log.info(Event.TRIMMED, entries=9)")
+    killed, following = chains(path.read_text()).values()
+    assert there == len(killed) - 2
+    assert {} == violations(tmp_path, tmp_path)
+
+    [ended] = following[0][1]["ended"]
+    assert (2, 5) == (ended["seq"], ended["or_seq"])
+    assert digest(killed[1][0]) == ended["head"]
+    raws = [raw for raw, _ in killed]
+    if there == 3:
+        assert digest(raws[-1]) == ended["or_head"]
+        raws[-1] = raws[-1].replace(b'"entries": 3', b'"entries": 7')
+        path.write_bytes(b"".join(raw + b"\n" for raw in [*raws, *(raw for raw, _ in following)]))
+        assert ["line altered"] == list(violations(tmp_path, tmp_path))
+    for number in range(len(raws) + 1, 7):
+        line = {"ts": "x", "event": "trimmed", "part": "worker", "pid": 1, "chain": ended["chain"]}
+        line |= {"seq": number, "prev": digest(raws[-1])}
+        raws.append(json.dumps(line).encode())
+    path.write_bytes(b"".join(raw + b"\n" for raw in [*raws, *(raw for raw, _ in following)]))
+    assert "lines added" in violations(tmp_path, tmp_path)

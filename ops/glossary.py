@@ -112,6 +112,6 @@ KEYS: Mapping[str, str] = {
     "after": "name of the full file before this one, or null",
     "ended": "chains that have ended and that nobody has accounted for yet: of each its `chain`, "
     "the `seq` and hash (`head`) of its last line, `part` and `pid`; where it was killed while it "
-    "wrote several, that is the line before them, and `or_seq` and `or_head` are of the last of them",
+    "wrote several, that is the line before these, and `or_seq` and `or_head` are of their last",
     "chains": "of each chain in the removed file, the number and hash of its last line there",
 }

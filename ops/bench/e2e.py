@@ -9,7 +9,7 @@ from pathlib import Path
 from ops.bench.report import Report, Series
 from ops.bench.tools import Order, need_room, quantile, write_file
 from ops.bench.watch import Watch
-from ops.bench.whole import Whole, running
+from ops.bench.whole import Whole, body_of, running
 
 #: Requests a second while it is asked how long one takes, and for how many seconds a round.
 PACE, PACED_S = 50, 4
@@ -59,10 +59,9 @@ async def _measure(order: Order) -> Report:
 async def _at_once(whole: Whole, count: int, at: int) -> float:
     """Start many exams in one body; return how many a second were on the disk and in the books."""
     before = whole.count("started")
+    body = body_of(("exam.start", {"pk": f"once-{at}-{number}"}) for number in range(count))
     began = time.monotonic()
-    sending = asyncio.create_task(
-        whole.send(("exam.start", {"pk": f"once-{at}-{number}"}) for number in range(count))
-    )
+    sending = asyncio.create_task(whole.send(body))
     ended = await whole.until("started", before + count)
     await sending
     return count / (ended - began)

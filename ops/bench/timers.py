@@ -8,7 +8,7 @@ from ops import keys
 from ops.bench.report import Report, Series
 from ops.bench.tools import Order, need_room
 from ops.bench.watch import Watch
-from ops.bench.whole import Whole, running
+from ops.bench.whole import Whole, body_of, running
 
 #: Seconds for a thousand starts to be on the disk, at the slowest; the deadlines lie behind that.
 PER_THOUSAND_S = 4.0
@@ -65,10 +65,11 @@ async def _start(whole: Whole, count: int, at: int) -> tuple[float, float]:
     for first in range(0, count, BODY):
         seconds, _ = whole.redis.time()
         duration = due_s - seconds  # whole seconds: each ends in the second that begins with it
-        await whole.send(
+        starts = (
             ("exam.start", {"pk": f"t{at}{number:06}", "duration": duration})
             for number in range(first, min(first + BODY, count))
         )
+        await whole.send(body_of(starts))
     await whole.until("started", before + count)
     bytes_each = int(whole.redis.memory_usage(keys.DEADLINES, samples=0) or 0) / count
     return due_s + offset_s, bytes_each

@@ -31,20 +31,19 @@ class Whole:
         self.http = http
         self.redis = redis
 
-    async def send(self, commands: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    async def send(self, body: bytes) -> None:
         """
-        Send commands, type and data of each, in one body.
+        Send commands in one body, as `body_of` makes it.
 
         Raises:
             CannotMeasure: One of them was not taken.
         """
-        lines = (json.dumps({"type": kind, "data": data}) for kind, data in commands)
-        body = "\n".join(lines).encode()
         url = f"{self.stack.url}/commands"
         async with self.http.post(url, data=body, headers=NDJSON) as answer:
-            async for line in answer.content:
-                if "problem" in (said := json.loads(line)):
-                    raise CannotMeasure(f"a command was not taken: {said}")
+            said = await answer.read()
+        for line in said.splitlines() if b'"problem"' in said else ():
+            if "problem" in json.loads(line):
+                raise CannotMeasure(f"a command was not taken: {line.decode()}")
 
     async def post(
         self, path: str, body: dict[str, Any], *, status: int = 202, **headers: str
@@ -81,6 +80,12 @@ class Whole:
             elif time.monotonic() - moved > STILL_S:
                 raise CannotMeasure(f"{count - seen:,} exams have not come to {status}")
         return time.monotonic()
+
+
+def body_of(commands: Iterable[tuple[str, dict[str, Any]]]) -> bytes:
+    """Make a body of commands, type and data of each: before the clock of a bench runs."""
+    lines = (json.dumps({"type": kind, "data": data}) for kind, data in commands)
+    return "\n".join(lines).encode()
 
 
 @contextlib.asynccontextmanager

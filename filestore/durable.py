@@ -10,7 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
+from filestore import linux
 from filestore.flush import Flush
+from filestore.spares import Spares
 
 #: Seconds for one file from which on a disk is asked to take several at once: it can put all of
 #: them down in one go. Where it takes less, threads cost more than they save.
@@ -34,19 +36,32 @@ class NewFile:
     Attributes:
         temporary: Where it is written first: in the same file system, and by nobody else meanwhile.
         mode: Who may use the file, from the first byte on; None: as the process has it.
+        spares: Where to find a file to write to, and to leave the old one.
     """
 
     path: Path
     text: str
     temporary: Path
     mode: int | None = None
+    spares: Spares | None = None
 
     def write(self, *, is_synced: bool = True) -> None:
         """Put the content on the disk, or at least on its way, under the temporary name."""
         if self.mode is not None:
             self.temporary.touch(self.mode)
             self.temporary.chmod(self.mode)  # of one that was left behind, too
+        elif self.spares:
+            self.spares.take(self.temporary)
         _write(self.temporary, self.text.encode(), is_synced=is_synced)
+
+    def put(self) -> None:
+        """Give it its name, and keep what had that name before for another one."""
+        if self.spares:
+            with suppress(FileNotFoundError):
+                if linux.exchange(self.temporary, self.path):
+                    self.spares.give(self.temporary)
+                    return
+        os.rename(self.temporary, self.path)  # noqa: PTH104 - a third of what Path takes
 
 
 def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = None) -> None:
@@ -78,7 +93,8 @@ def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> N
         sync_folder(folder)
     with _tidy(files):
         _for_each(NewFile.write, files)
-        _rename(files)
+        for file in files:
+            file.put()
     _for_each(sync_folder, {file.path.parent for file in files})
 
 
@@ -90,15 +106,11 @@ def _replace_by_flushing(files: Sequence[NewFile]) -> None:
             for file in files:
                 file.write(is_synced=False)
             _flush.flush(descriptor)
-            _rename(files)
+            for file in files:
+                file.put()
         _flush.flush(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _rename(files: Iterable[NewFile]) -> None:
-    for file in files:
-        os.rename(file.temporary, file.path)  # noqa: PTH104 - a third of what Path takes
 
 
 @contextmanager

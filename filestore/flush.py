@@ -1,12 +1,12 @@
 """Flush: put all that a file system has been given on the disk in one go, where that is wise."""
 
-import ctypes
 import os
 import re
-import sys
 from functools import cache
 from pathlib import Path
 from time import monotonic
+
+from filestore import linux
 
 #: Linux says from here on, to who calls syncfs(2), what could not be written. Before, it kept that
 #: to itself, and nobody can build on it.
@@ -39,14 +39,10 @@ class Flush:
 
         Raises:
             OSError: Something is not on the disk; perhaps not ours.
-
-        Source: https://man7.org/linux/man-pages/man2/syncfs.2.html
         """
         began = monotonic()
         try:
-            if _libc().syncfs(descriptor):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
+            linux.syncfs(descriptor)
         finally:
             took_s = monotonic() - began
             if took_s > LONG_S:
@@ -54,13 +50,8 @@ class Flush:
 
 
 @cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-@cache
 def _is_safe(device: int) -> bool:
-    if sys.platform != "linux" or not hasattr(_libc(), "syncfs"):
+    if not linux.has("syncfs"):
         return False
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     if release is None or (int(release[1]), int(release[2])) < FIRST_KERNEL:

@@ -49,7 +49,7 @@ class Index:
         self._path = path
         self._table = Table(root)
         self._backlog = Backlog(root / ".index.late")
-        self._boot = _boot() if boot is None else boot
+        self._boot = boot_of_machine() if boot is None else boot
         self._filling: threading.Thread | None = None
         self._gathered = 0.0
 
@@ -203,7 +203,7 @@ def _rows(paths: Iterable[Path]) -> Iterator[Row]:
             yield row_of(from_document(json.loads(path.read_bytes()), pk=path.stem))
 
 
-def _boot() -> str:
+def boot_of_machine() -> str:
     """
     Name this start of the machine.
 

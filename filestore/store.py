@@ -12,9 +12,10 @@ from filestore.document import Damaged, from_document, to_text
 from filestore.durable import NewFile, replace_files, sync_folder
 from filestore.exam import Exam
 from filestore.fact import Status
-from filestore.index import Index
+from filestore.index import Index, boot_of_machine
 from filestore.lock import LOCK_WAIT_S, Locked, held, held_together
 from filestore.name import checked, is_name
+from filestore.spares import Spares
 
 #: End of the name of a file that is being written: no pattern for documents matches it.
 TEMPORARY = ".tmp"
@@ -27,8 +28,8 @@ class Store:
     Exams under one root: ``<root>/<shard>/<pk>.json``.
 
     Beside them ``.tmp`` with what is being written, ``.lock`` whose bytes are the exams' locks,
-    ``.damaged`` with files that were none of ours, and ``.open`` with an empty file per open exam:
-    every open exam is there, and perhaps one that has just been decided.
+    ``.damaged`` with files that were none of ours, ``.spare`` with files for the next documents,
+    and ``.open`` with a file per open exam, and perhaps for one that has just been decided.
 
     A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
     saves under the exam's lock.
@@ -41,6 +42,7 @@ class Store:
         self._open = root / ".open"
         self._damaged = root / ".damaged"
         self._known: set[Path] = set()
+        self._spares = Spares(root / ".spare", boot=boot_of_machine())
         self._path = lru_cache(KNOWN)(partial(_path, str(root)))
         self.index = Index(root, path=self.path)
 
@@ -52,6 +54,7 @@ class Store:
             Number of files removed. A file whose writer is alive holds its lock, and stays.
         """
         self._make_folders()
+        self._spares.prepare()
         self.index.prepare()
         return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
 
@@ -145,6 +148,7 @@ class Store:
                 path=self.path(checked(exam.pk)),
                 text=to_text(exam),
                 temporary=self._tmp / f"{exam.pk}{TEMPORARY}",
+                spares=self._spares,
             )
             for exam in exams
         ]
@@ -171,7 +175,7 @@ class Store:
 
     def close(self, pk: str) -> None:
         """Take an exam off the list of open ones. Call under the exam's lock."""
-        (self._open / pk).unlink(missing_ok=True)
+        self._spares.give(self._open / pk)
 
     def sync(self, pk: str) -> None:
         """
@@ -238,7 +242,9 @@ class Store:
     def _list_as_open(self, pks: Iterable[str]) -> None:
         """List them before their documents say so: a crash leaves one too many, never one less."""
         for pk in pks:
-            os.close(os.open(f"{self._open}/{pk}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+            path = self._open / pk
+            if not path.exists() and not self._spares.take(path):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
 
     def _make_shard(self, folder: Path) -> None:
         """Make it if somebody has removed it. Who made an empty one may not have lived to sync."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from filestore import linux
 from filestore.flush import Flush
 
 #: The calls through which the store changes the disk, or holds on to something.
@@ -30,6 +31,7 @@ def calls_through(wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]])
             stack.enter_context(patch.object(os, name, wrap(name, getattr(os, name))))
         stack.enter_context(patch.object(fcntl, "fcntl", wrap("lock", fcntl.fcntl)))
         stack.enter_context(patch.object(Flush, "flush", wrap("flush", Flush.flush)))
+        stack.enter_context(patch.object(linux, "exchange", wrap("exchange", linux.exchange)))
         yield
 
 
@@ -244,6 +246,12 @@ class Disk:
     def _rename_(self, _: None, source: Any, target: Any) -> None:
         self._names.setdefault(Path(target), [None]).append(self._names[Path(source)][-1])
         self._names[Path(source)].append(None)
+
+    def _exchange_(self, is_done: bool, one: Path, other: Path) -> None:
+        if is_done:
+            first, second = self._names[one][-1], self._names[other][-1]
+            self._names[one].append(second)
+            self._names[other].append(first)
 
     def _unlink_(self, _: None, path: Any) -> None:
         if Path(path) in self._names or not _is_of_index(Path(path)):

@@ -101,7 +101,11 @@ def full_disk(most_bytes: int) -> Iterator[None]:
 
 def files(tmp_path: Path) -> list[str]:
     """Every file of the store but its locks, its index and its list of open exams."""
-    found = (path for path in tmp_path.rglob("*") if path.is_file() and path.suffix)
+    found = (
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.suffix and path.parent.name != ".spare"
+    )
     names = (path.name for path in found if path.parent.name != ".open")
     return sorted(name for name in names if not name.startswith(".index."))
 

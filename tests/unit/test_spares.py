@@ -50,6 +50,21 @@ def test_given_is_taken(tmp_path: Path, now: list[float]) -> None:
     assert not own.take(tmp_path / "three")
 
 
+def test_second_name(tmp_path: Path, now: list[float]) -> None:
+    """A file that has another name, as in a backup of hard links, is left as it is."""
+    own = some(tmp_path)
+    own.give(lay(tmp_path / "one"))
+    own.give(lay(tmp_path / "later", "later"))
+    kept = tmp_path / "kept"
+    [one] = [one for one in (tmp_path / ".spare").iterdir() if one.read_text() == "old"]
+    kept.hardlink_to(one)
+    now[0] += GRACE_S
+
+    assert own.take(tmp_path / "two")
+
+    assert ("old", "later") == (kept.read_text(), (tmp_path / "two").read_text())
+
+
 def test_nothing_to_give(tmp_path: Path, now: list[float]) -> None:
     """Who gives what is not there has given nothing."""
     own = some(tmp_path)

@@ -101,8 +101,9 @@ class Acceptance:
             log.info(Event.ACCEPTED if is_first else Event.ANSWERED_AGAIN, entry=entry)
         if is_first:
             request.app[METER].accept(command.type)
-        named = {"pk": pk} if pk else {}
-        request[ABOUT].update(telemetry.ids(entry=entry, command_id=str(command.id), **named))
+        if telemetry.is_on():
+            named = {"pk": pk} if pk else {}
+            request[ABOUT].update(telemetry.ids(entry=entry, command_id=str(command.id), **named))
         return entry, is_first
 
 

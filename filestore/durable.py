@@ -50,8 +50,8 @@ class NewFile:
         if self.mode is not None:
             self.temporary.touch(self.mode)
             self.temporary.chmod(self.mode)  # of one that was left behind, too
-        elif self.spares:
-            self.spares.take(self.temporary)
+        elif self.spares and not self.spares.take(self.temporary):
+            self.temporary.unlink(missing_ok=True)  # left behind: it may have another name
         _write(self.temporary, self.text.encode(), is_synced=is_synced)
 
     def put(self) -> None:
@@ -157,6 +157,10 @@ def _pool(_pid: int) -> ThreadPoolExecutor:
 def _write(path: Path, rest: bytes, *, is_synced: bool = True) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
+        if not is_synced:
+            # Have the room now, and be told when there is none: ext4 looks for it when it writes,
+            # and of what it does not find then a flush of everything says nothing.
+            os.posix_fallocate(descriptor, 0, len(rest))
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         if is_synced:

@@ -8,9 +8,9 @@ from time import monotonic
 
 from filestore import linux
 
-#: Linux says from here on, to who calls syncfs(2), what could not be written. Before, it kept that
-#: to itself, and nobody can build on it.
-FIRST_KERNEL = (5, 8)
+#: Linux tells who calls syncfs(2) what could not be written since 5.8, and since 5.17 also what the
+#: file system itself says of that. Before, nobody can build on it.
+FIRST_KERNEL = (5, 17)
 #: File systems that do it, and tell, as said; over a network or in layers it is another matter.
 KINDS = frozenset({"ext4", "xfs"})
 #: Seconds from which on it is not wise: others have much to write there, and are waited for too.

@@ -9,14 +9,17 @@ from pathlib import Path
 
 #: Of renameat2(2): names are as the process sees them; swap the two.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
-#: What says that a file system cannot do it.
-CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+#: What says that a file system cannot do it, or that a container may not.
+CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """Find the C library; None elsewhere."""
-    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    try:
+        return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    except OSError:
+        return None
 
 
 def has(call: str) -> bool:

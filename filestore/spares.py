@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from collections import deque
 from contextlib import suppress
 from itertools import islice
@@ -9,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 #: Seconds for which one is left alone: who opened it when it was a document may still read it.
-GRACE_S = 60.0
+GRACE_S = 120.0
 #: Spares that one process knows of at most; and looks at when it knows of none, and how often.
 MOST, SOME, LOOK_S = 20_000, 1_000, 10.0
 
@@ -57,19 +58,21 @@ class Spares:
             self._look(now)
         while self._names and now - self._names[0][0] >= GRACE_S:
             spare = f"{self._folder}/{self._names.popleft()[1]}"
-            with suppress(FileNotFoundError):  # somebody else was faster
+            with suppress(OSError):  # somebody else was faster; or it is not to be had
+                if not _is_plain(spare):
+                    continue
                 os.rename(spare, path)  # noqa: PTH104 - a third of what Path takes
-                if os.stat(path).st_nlink == 1:  # noqa: PTH116
+                if os.lstat(path).st_nlink == 1:
                     return True
                 path.unlink()  # a backup has it, or it was set aside: it stays as it is
         return False
 
     def give(self, path: Path) -> None:
         """
-        Keep a file that is not needed any more; if there is none, that is well.
+        Keep a file that is not needed any more, or remove it; if there is none, that is well.
 
         Raises:
-            OSError: The disk did not do it.
+            OSError: The disk did neither.
         """
         if len(self._names) >= MOST:
             path.unlink(missing_ok=True)
@@ -79,8 +82,8 @@ class Spares:
         name = f"{self._boot}.{now:.0f}.{self._own}-{os.getpid():x}-{self._count:x}"
         try:
             os.rename(path, f"{self._folder}/{name}")  # noqa: PTH104 - a third of what Path takes
-        except FileNotFoundError:
-            path.unlink(missing_ok=True)  # it is not there; or the folder is not
+        except OSError:
+            path.unlink(missing_ok=True)  # it is not there; or the folder is not, or not ours
         else:
             self._names.append((now, name))
 
@@ -91,6 +94,13 @@ class Spares:
             names = [entry.name for entry in islice(entries, SOME)]
             found = ((_given_s(name, boot=self._boot), name) for name in names)
             self._names.extend(sorted((at, name) for at, name in found if at is not None))
+
+
+def _is_plain(path: str) -> bool:
+    """Whether it is a file as we make them: nobody else's, and for nobody else to write to."""
+    seen = os.lstat(path)
+    is_ours = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid()
+    return is_ours and not stat.S_IMODE(seen.st_mode) & ~0o640
 
 
 def _given_s(name: str, *, boot: str) -> float | None:

@@ -29,7 +29,7 @@ class Store:
 
     Beside them ``.tmp`` with what is being written, ``.lock`` whose bytes are the exams' locks,
     ``.damaged`` with files that were none of ours, ``.spare`` with files for the next documents,
-    and ``.open`` with a file per open exam, and perhaps for one that has just been decided.
+    and ``.open`` with an empty file per open exam, and perhaps for one that was just decided.
 
     A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
     saves under the exam's lock.
@@ -242,9 +242,7 @@ class Store:
     def _list_as_open(self, pks: Iterable[str]) -> None:
         """List them before their documents say so: a crash leaves one too many, never one less."""
         for pk in pks:
-            path = self._open / pk
-            if not path.exists() and not self._spares.take(path):
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+            os.close(os.open(f"{self._open}/{pk}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
 
     def _make_shard(self, folder: Path) -> None:
         """Make it if somebody has removed it. Who made an empty one may not have lived to sync."""

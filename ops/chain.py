@@ -21,7 +21,7 @@ MOST_ENDED = 100
 TAIL = re.compile(rb'"chain": "([0-9a-f]{16})", "seq": (\d{1,18}), "prev": "([0-9a-f]{32})"}\s*\Z')
 #: What stands in a file of the register.
 _REGISTERED = re.compile(
-    r"(\d{20}) ([0-9a-f]{32}) (\d{1,10}) (\S{1,64}) (\d{20}) ([0-9a-f]{32})\n", re.ASCII
+    r"(\d{20}) ([0-9a-f]{32}) (\d{1,10}) (\S{1,64})(?: (\d{20}) ([0-9a-f]{32}))?\n", re.ASCII
 )
 
 
@@ -201,7 +201,7 @@ def _read(path: Path) -> Head | None:
     if match is None:
         return None
     seq, head, pid, part, or_seq, or_head = match.groups()
-    is_sure = or_seq == seq
+    is_sure = or_seq in (seq, None)
     return Head(
         chain=path.name,
         seq=int(seq),

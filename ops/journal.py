@@ -14,6 +14,7 @@ import structlog
 from ops import hygiene, outage
 from ops.chain import HEADS, Chain, Register
 from ops.events import Event
+from ops.held import Held, portions
 from ops.logfile import LogFile, remove_oldest
 
 BOOKKEEPING = frozenset({Event.LOG_OPENED, Event.LOG_CLOSED, Event.TASK_ENDED})
@@ -63,8 +64,7 @@ class Journal(logging.Handler):
         self._register = Register(file.path.parent / HEADS)
         self._chain: Chain | None = None
         self._is_lost = False
-        self._held: list[tuple[bytes, bytes]] | None = None
-        self._before: tuple[int, str] | None = None
+        self._held: list[Held] | None = None
         _here.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -87,25 +87,24 @@ class Journal(logging.Handler):
     def _add(self, line: Line) -> None:
         chain = self._chain or self._open()
         self._turn()
-        if self._held is None:
-            text = hygiene.render({**line, **chain.position()})
-            chain.add(text)
-            self._out(chain, self._shown(line, text), text)
-            return
-        self._before = self._before or chain.last
+        before = chain.last
         text = hygiene.render({**line, **chain.position()})
+        shown = self._shown(line, text)
         chain.add(text)
-        self._held.append((self._shown(line, text), text))
+        if self._held is None:
+            self._out(chain.last, shown, text)
+        else:
+            self._held.append(Held(before, chain.last, shown, text))
 
-    def _out(self, chain: Chain, shown: bytes, text: bytes) -> None:
+    def _out(self, last: tuple[int, str], shown: bytes, texts: bytes) -> None:
         try:
             self._show(shown)
         finally:  # also when nobody reads standard output any more: `up` may be dead
-            self._write(chain, text)
+            self._write(last, texts)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Hold back the lines of the body, and write them with one write, for a third less."""
+        """Hold back the lines of the body, and write several with one write, for a third less."""
         assert self.lock
         with self.lock:
             if self._held is not None:
@@ -116,18 +115,16 @@ class Journal(logging.Handler):
                 yield
             finally:
                 held, self._held = self._held, None
-                before, self._before = self._before, None
-                if held and before and self._chain:
-                    self._out_together(self._chain, before, held)
+                for some in portions(held):
+                    self._out_together(some)
 
-    def _out_together(
-        self, chain: Chain, before: tuple[int, str], held: Sequence[tuple[bytes, bytes]]
-    ) -> None:
+    def _out_together(self, some: Sequence[Held]) -> None:
+        last = some[-1].last
         try:
-            if len(held) > 1:
-                self._register.note(before, until=chain.last)
-            shown, texts = zip(*held, strict=True)
-            self._out(chain, b"".join(shown), b"\n".join(texts))
+            if len(some) > 1:
+                self._register.note(some[0].before, until=last)
+            texts = b"\n".join(one.text for one in some)
+            self._out(last, b"".join(one.shown for one in some), texts)
         except Exception:
             with contextlib.suppress(Exception):
                 traceback.print_exc()
@@ -135,7 +132,7 @@ class Journal(logging.Handler):
     def forget(self) -> None:
         """Begin anew with the next line: this is a forked process, and the chain its parent's."""
         self._chain = None
-        self._held = self._before = None
+        self._held = None
         self._register.leave()
 
     def shut(self) -> None:
@@ -144,11 +141,13 @@ class Journal(logging.Handler):
 
         A thread that outlives this begins a chain of its own: nothing may follow a last line.
         """
-        if self._chain is None:
-            return
-        with self._accounting() as ended:
-            log.info(Event.LOG_CLOSED, ended=ended)
-        self.forget()
+        assert self.lock
+        with self.lock:
+            if self._chain is None:
+                return
+            with self._accounting() as ended:
+                log.info(Event.LOG_CLOSED, ended=ended)
+            self.forget()
 
     def close(self) -> None:
         """Close the files."""
@@ -194,15 +193,16 @@ class Journal(logging.Handler):
         except OSError as error:
             outage.LOG.went_on(error)
 
-    def _write(self, chain: Chain, line: bytes) -> None:
+    def _write(self, last: tuple[int, str], texts: bytes) -> None:
         try:
-            self._file.write(line)
+            self._file.write(texts)
         except OSError as error:
-            outage.LOG.went_on(error)  # its line comes here too, and is lost as well
+            for _ in texts.splitlines():
+                outage.LOG.went_on(error)  # its line comes here too, and is lost as well
             self._is_lost = True
         else:
             self._is_lost = False
-            self._register.note(chain.last)
+            self._register.note(last)
             outage.LOG.ended()
 
     def _shown(self, line: Line, text: bytes) -> bytes:
@@ -213,8 +213,12 @@ class Journal(logging.Handler):
             return text + b"\n"
         if line["event"] in BOOKKEEPING:  # for audits alone; people at a terminal can do without
             return b""
-        encoding = self._stream.encoding
-        return (self._for_people(line) + "\n").encode(encoding, "backslashreplace")
+        try:
+            said = self._for_people(line) + "\n"
+        except Exception:  # the file has it all the same
+            traceback.print_exc()
+            return b""
+        return said.encode(self._stream.encoding, "backslashreplace")
 
     def _show(self, shown: bytes) -> None:
         if self._stream is None or not shown:

@@ -1,5 +1,6 @@
 """Output: what a person, or a program, sees of all parts in one place."""
 
+import json
 import os
 import re
 import sys
@@ -17,7 +18,6 @@ COLOURS = (36, 32, 33, 34, 35, 96, 92, 93)
 #: What colours the lines of our own log; of what else a part may print a terminal obeys nothing.
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
-#: Also refuses what only Python takes for JSON: NaN and the like.
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 log = structlog.get_logger()
@@ -95,8 +95,20 @@ def _is_object(line: bytes) -> bool:
     try:
         _decode(line)
     except (ValueError, RecursionError):
-        return False
+        return _is_odd_object(line)
     return True
+
+
+def _is_odd_object(line: bytes) -> bool:
+    """Whether Python reads what is stricter refuses: half of a surrogate pair, a huge number."""
+    try:
+        return isinstance(json.loads(line, parse_constant=_refuse), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _coloured(text: str, colour: int) -> bytes:

@@ -12,15 +12,15 @@ from support.waiting import wait_until
 
 #: Exams that are started and decided.
 EXAMS = 24
-#: How the gateway's request begins, as it goes over the wire.
-XADD_COMMAND = b"XADD\r\n$16\r\ninvigil:commands\r\n"
+#: What is in the gateway's request, as it goes over the wire.
+ADD = (b"EVAL\r\n", b"$1\r\n1\r\n$16\r\ninvigil:commands\r\n")
 
 
 def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
     """The gateway sends a command again whose answer was lost; it is applied once."""
     socket, logins = breakable.folder / "redis.sock", known(breakable.url)
     with (
-        cutting(socket, marks=(XADD_COMMAND,), every=3) as proxy,
+        cutting(socket, marks=ADD, every=3) as proxy,
         running(tmp_path, redis_url=proxy.url, redis_users=logins, mail_every=3600) as stack,
     ):
         witness = Witness(stack)

@@ -48,8 +48,8 @@ def test_no_table(tmp_path: Path) -> None:
     ("release", "kind", "is_wise"),
     [
         ("6.1.0-13-amd64", "ext4", True),
-        ("5.8.0", "xfs", True),
-        ("5.4.0-200-generic", "ext4", False),
+        ("5.17.0", "xfs", True),
+        ("5.15.0-200-generic", "ext4", False),
         ("4.19.0", "ext4", False),
         ("unknown", "ext4", False),
         ("6.1.0", "nfs4", False),

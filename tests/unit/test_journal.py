@@ -385,3 +385,39 @@ def test_killed_while_it_writes_several(tmp_path: Path, death: str) -> None:
         raws.append(json.dumps(line).encode())
     path.write_bytes(b"".join(raw + b"\n" for raw in [*raws, *(raw for raw, _ in following)]))
     assert "lines added" in violations(tmp_path, tmp_path)
+
+
+def test_many_together(tmp_path: Path) -> None:
+    """No write is longer than what a pipe takes as one; lines that are longer go alone."""
+    code = """
+from select import PIPE_BUF
+write, sizes = os.write, []
+def noted(descriptor, text):
+    sizes.append((len(text), text.count(b"\\n")))
+    return write(descriptor, text)
+os.write = noted
+with journal.together():
+    [log.info(Event.TRIMMED, entries=n, text="x" * (5000 if n == 20 else 10)) for n in range(40)]
+os.write = write
+assert all(size <= PIPE_BUF or lines == 1 for size, lines in sizes), sizes
+assert sum(lines for _, lines in sizes) == 40
+assert len(sizes) < 12
+"""
+    run(tmp_path, TOGETHER + code)
+
+    assert {} == violations(tmp_path, tmp_path)
+    [lines] = chains((tmp_path / "logs/worker.jsonl").read_text()).values()
+    assert [0, *range(40)] == [line["entries"] for _, line in lines if "entries" in line]
+
+
+def test_register_of_an_older_version(tmp_path: Path) -> None:
+    """A process that was killed before an update is accounted for after it."""
+    run(tmp_path, "log.info(Event.TRIMMED, entries=1); os.kill(os.getpid(), 9)")
+    [path] = (tmp_path / "logs" / HEADS).iterdir()
+    path.write_text(" ".join(path.read_text().split(" ")[:4]) + "\n")
+
+    run(tmp_path, "log.info(Event.TRIMMED, entries=2)")
+
+    _, following = chains((tmp_path / "logs/worker.jsonl").read_text()).values()
+    assert path.name in [ended["chain"] for ended in following[0][1]["ended"]]
+    assert {} == violations(tmp_path, tmp_path)

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -30,6 +31,7 @@ def some(folder: Path, *, boot: str = "b") -> Spares:
 def lay(path: Path, text: str = "old") -> Path:
     """Put a file there."""
     path.write_text(text)
+    path.chmod(0o640)
     return path
 
 
@@ -119,15 +121,52 @@ def test_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [] == [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def test_disk_says_no(tmp_path: Path) -> None:
-    """What the disk says is said."""
+def test_cannot_be_kept(tmp_path: Path) -> None:
+    """Where it cannot be kept, for whatever reason, it is removed as ever."""
     own = some(tmp_path)
     lay(tmp_path / "one")
-    with (
-        patch.object(os, "rename", side_effect=OSError(errno.EIO, "lost")),
-        pytest.raises(OSError, match="lost"),
-    ):
+    with patch.object(os, "rename", side_effect=OSError(errno.EACCES, "not yours")):
         own.give(tmp_path / "one")
+
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("odd", ["link", "folder", "mode", "owner", "pipe"])
+def test_odd(tmp_path: Path, now: list[float], monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    """What is no file of ours, readable for whom we make them, is not taken, and hurts nobody."""
+    own = some(tmp_path)
+    one, two = tmp_path / "one", tmp_path / "two"
+    match odd:
+        case "link":
+            one.symlink_to(lay(tmp_path / "target"))
+        case "folder":
+            one.mkdir()
+        case "mode":
+            lay(one).chmod(0o666)
+        case "owner":
+            lay(one)
+        case "pipe":
+            os.mkfifo(one)
+    own.give(one)
+    own.give(lay(tmp_path / "plain", "plain"))
+    if odd == "owner":
+        plain = next(p for p in (tmp_path / ".spare").iterdir() if p.read_text() == "plain")
+        seen = os.lstat
+        monkeypatch.setattr(
+            os,
+            "lstat",
+            lambda path: seen(path) if str(path) in {str(plain), str(two)} else _of_another(path),
+        )
+    now[0] += GRACE_S
+
+    assert own.take(two)
+    assert two.read_text() == "plain"
+    assert not own.take(tmp_path / "three")
+
+
+def _of_another(path: str) -> SimpleNamespace:
+    seen = Path(path).stat()
+    return SimpleNamespace(st_mode=seen.st_mode, st_uid=seen.st_uid + 1, st_nlink=1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2(2) is of Linux")

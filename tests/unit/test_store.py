@@ -498,6 +498,14 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
     monkeypatch.setattr(Flush, "flush", spy)
     monkeypatch.setattr(os, "fsync", pytest.fail)
+    reserve = os.posix_fallocate
+    reserved: list[int] = []
+
+    def spy_reserve(descriptor: int, offset: int, length: int) -> None:
+        reserve(descriptor, offset, length)
+        reserved.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "posix_fallocate", spy_reserve)
     exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
     shards = {store.path(exam.pk).parent for exam in exams}
     monkeypatch.setattr(store, "_known", shards)
@@ -505,6 +513,34 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
     store.save_all(exams)
 
     assert [(12, 12, 0), (0, 12, 12)] == seen
+    assert sorted(reserved) == sorted(store.path(exam.pk).stat().st_size for exam in exams)
+
+
+def test_no_room_for_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is asked for room before anything gets its name: a flush does not tell of it."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
+
+    with pytest.raises(OSError, match="no space left"):
+        store.save_all(exams)
+    assert not any(store.exists(exam.pk) for exam in exams)
+
+
+def test_leftover_with_a_second_name(store: Store, tmp_path: Path) -> None:
+    """What a killed writer left may have another name, as in a backup: it is not written to."""
+    left = tmp_path / "exams/.tmp" / f"{PK}.tmp"
+    left.write_text("an old document")
+    (tmp_path / "backup").hardlink_to(left)
+
+    store.save(STARTED)
+
+    assert (tmp_path / "backup").read_text() == "an old document"
+    assert store.load(PK) == STARTED
 
 
 @pytest.mark.parametrize("lost_at", [1, 2])

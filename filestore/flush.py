@@ -14,9 +14,9 @@ FIRST_KERNEL = (5, 17)
 #: File systems that do it, and tell, as said; over a network or in layers it is another matter.
 KINDS = frozenset({"ext4", "xfs"})
 #: Seconds from which on it is not wise: others have much to write there, and are waited for too.
-LONG_S = 0.1
-#: For so many times as long as that took, and so many seconds at least, it is not tried again.
-PAUSE, LEAST_PAUSE_S = 100, 60.0
+LONG_S = 0.5
+#: For so many times as long as that took it is not tried again.
+PAUSE = 50
 
 
 class Flush:
@@ -46,7 +46,7 @@ class Flush:
         finally:
             took_s = monotonic() - began
             if took_s > LONG_S:
-                self._not_before = monotonic() + max(LEAST_PAUSE_S, PAUSE * took_s)
+                self._not_before = monotonic() + PAUSE * took_s
 
 
 @cache

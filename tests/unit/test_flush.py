@@ -86,7 +86,7 @@ def test_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flush, "monotonic", clock)
     one = Flush()
     descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    for lasts, pause in ((0.0, 0.0), (0.5, 60.0), (5.0, 500.0)):
+    for lasts, pause in ((0.0, 0.0), (0.4, 0.0), (1.0, 50.0), (5.0, 250.0)):
         took = lasts
         one.flush(descriptor)
         took = 0.0

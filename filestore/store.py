@@ -42,9 +42,10 @@ class Store:
         self._open = root / ".open"
         self._damaged = root / ".damaged"
         self._known: set[Path] = set()
-        self._spares = Spares(root / ".spare", boot=boot_of_machine())
+        boot = boot_of_machine()
+        self._spares = Spares(root / ".spare", boot=boot)
         self._path = lru_cache(KNOWN)(partial(_path, str(root)))
-        self.index = Index(root, path=self.path)
+        self.index = Index(root, path=self.path, boot=boot)
 
     def prepare(self) -> int:
         """

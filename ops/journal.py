@@ -81,8 +81,7 @@ class Journal(logging.Handler):
             try:
                 self._add(line)
             except Exception:
-                with contextlib.suppress(Exception):
-                    traceback.print_exc()
+                _print_error()
 
     def _add(self, line: Line) -> None:
         chain = self._chain or self._open()
@@ -91,16 +90,21 @@ class Journal(logging.Handler):
         text = hygiene.render({**line, **chain.position()})
         shown = self._shown(line, text)
         chain.add(text)
+        one = Held(before, chain.last, shown, text)
         if self._held is None:
-            self._out(chain.last, shown, text)
+            self._out([one])
         else:
-            self._held.append(Held(before, chain.last, shown, text))
+            self._held.append(one)
 
-    def _out(self, last: tuple[int, str], shown: bytes, texts: bytes) -> None:
+    def _out(self, some: Sequence[Held]) -> None:
+        """Write lines with one write; of several the register knows before where they end."""
+        last = some[-1].last
+        if len(some) > 1:
+            self._register.note(some[0].before, until=last)
         try:
-            self._show(shown)
+            self._show(b"".join(one.shown for one in some))
         finally:  # also when nobody reads standard output any more: `up` may be dead
-            self._write(last, texts)
+            self._write(last, b"\n".join(one.text for one in some))
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -116,18 +120,10 @@ class Journal(logging.Handler):
             finally:
                 held, self._held = self._held, None
                 for some in portions(held):
-                    self._out_together(some)
-
-    def _out_together(self, some: Sequence[Held]) -> None:
-        last = some[-1].last
-        try:
-            if len(some) > 1:
-                self._register.note(some[0].before, until=last)
-            texts = b"\n".join(one.text for one in some)
-            self._out(last, b"".join(one.shown for one in some), texts)
-        except Exception:
-            with contextlib.suppress(Exception):
-                traceback.print_exc()
+                    try:
+                        self._out(some)
+                    except Exception:
+                        _print_error()
 
     def forget(self) -> None:
         """Begin anew with the next line: this is a forked process, and the chain its parent's."""
@@ -216,7 +212,7 @@ class Journal(logging.Handler):
         try:
             said = self._for_people(line) + "\n"
         except Exception:  # the file has it all the same
-            traceback.print_exc()
+            _print_error()
             return b""
         return said.encode(self._stream.encoding, "backslashreplace")
 
@@ -226,6 +222,12 @@ class Journal(logging.Handler):
         self._stream.flush()  # what others have printed
         self._stream.buffer.write(shown)
         self._stream.buffer.flush()
+
+
+def _print_error() -> None:
+    """Print what went wrong, if that can be: a log never stops the work."""
+    with contextlib.suppress(Exception):
+        traceback.print_exc()
 
 
 @contextlib.contextmanager

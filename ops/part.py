@@ -108,7 +108,6 @@ class Running:
         self.exited = asyncio.Event()
         self._show = show
         self._rest = b""
-        self._is_over = False
         self._end_late: asyncio.TimerHandle | None = None
         lock = part.take_lock() if part.take_lock else None
         self._process: subprocess.Popen[bytes] | Born
@@ -145,9 +144,8 @@ class Running:
 
     def check(self) -> None:
         """Look whether the process has ended; if so, end its group, and read on until all are."""
-        if self._is_over or self._process.poll() is None:
+        if self._end_late or self._process.poll() is None:
             return
-        self._is_over = True
         self._signal_group(signal.SIGKILL)
         self._end_late = asyncio.get_running_loop().call_later(LAST_LINES_S, self._end)
         while not self.exited.is_set() and self._read():
@@ -182,7 +180,7 @@ class Running:
             self._flush()
         if not chunk:
             asyncio.get_running_loop().remove_reader(self._pipe)
-            if self._is_over:
+            if self._end_late:  # else the process has closed it, and lives
                 self._end()
         return bool(chunk)
 
@@ -193,8 +191,8 @@ class Running:
 
     def _end(self) -> None:
         """Let go of the pipe: nobody is left who writes to it, or who does has had its time."""
-        if self._end_late:
-            self._end_late.cancel()
+        assert self._end_late
+        self._end_late.cancel()
         self._flush()
         asyncio.get_running_loop().remove_reader(self._pipe)
         if self._process.stdout:

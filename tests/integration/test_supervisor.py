@@ -65,7 +65,7 @@ while True:
     signal.pause()
 """
 SLOW_TO_START = "import time\ntime.sleep(0.5)" + POLITE
-#: A part that is killed, and has a process which is killed a moment later than it is.
+#: A part that is killed, and has a process that speaks, and ends, a moment later.
 OUTLIVED = """
 import os, signal, time
 from ops.notify import ready

@@ -62,6 +62,7 @@ def applied(exam: Exam | None, *facts: Fact, pk: str = PK) -> Exam:
 
 STARTED = applied(None, fact(0, Type.START, 120))
 PASSED = applied(STARTED, fact(70_000, Type.FINISH, "pass"))
+TWELVE = [replace(STARTED, pk=f"e{number}") for number in range(12)]
 
 
 @pytest.fixture
@@ -485,6 +486,13 @@ def test_names_are_those_of_the_doors(pk: str) -> None:
         assert is_name(pk)
 
 
+@pytest.fixture
+def _flushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let many documents be flushed, wherever the tests' files lie."""
+    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
+
+
+@pytest.mark.usefixtures("_flushed")
 def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First the contents and the list of open exams are flushed, and then the names."""
     seen: list[tuple[int, int, int]] = []
@@ -492,10 +500,9 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
     def spy(_: Flush, descriptor: int) -> None:
         assert os.fstat(descriptor).st_ino == (tmp_path / "exams/.tmp").stat().st_ino
         written = [path.stat().st_size for path in (tmp_path / "exams/.tmp").iterdir()]
-        there = sum(store.exists(exam.pk) for exam in exams)
+        there = sum(store.exists(exam.pk) for exam in TWELVE)
         seen.append((len([size for size in written if size]), len(list(store.open_exams())), there))
 
-    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
     monkeypatch.setattr(Flush, "flush", spy)
     monkeypatch.setattr(os, "fsync", pytest.fail)
     reserve = os.posix_fallocate
@@ -506,29 +513,27 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
         reserved.append(os.fstat(descriptor).st_size)
 
     monkeypatch.setattr(os, "posix_fallocate", spy_reserve)
-    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
-    shards = {store.path(exam.pk).parent for exam in exams}
+    shards = {store.path(exam.pk).parent for exam in TWELVE}
     monkeypatch.setattr(store, "_known", shards)
 
-    store.save_all(exams)
+    store.save_all(TWELVE)
 
     assert [(12, 12, 0), (0, 12, 12)] == seen
-    assert sorted(reserved) == sorted(store.path(exam.pk).stat().st_size for exam in exams)
+    assert sorted(reserved) == sorted(store.path(exam.pk).stat().st_size for exam in TWELVE)
 
 
+@pytest.mark.usefixtures("_flushed")
 def test_no_room_for_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is asked for room before anything gets its name: a flush does not tell of it."""
 
     def refuse(*_: int) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
 
     with pytest.raises(OSError, match="no space left"):
-        store.save_all(exams)
-    assert not any(store.exists(exam.pk) for exam in exams)
+        store.save_all(TWELVE)
+    assert not any(store.exists(exam.pk) for exam in TWELVE)
 
 
 def test_leftover_with_a_second_name(store: Store, tmp_path: Path) -> None:
@@ -543,6 +548,7 @@ def test_leftover_with_a_second_name(store: Store, tmp_path: Path) -> None:
     assert store.load(PK) == STARTED
 
 
+@pytest.mark.usefixtures("_flushed")
 @pytest.mark.parametrize("lost_at", [1, 2])
 def test_flush_fails(store: Store, monkeypatch: pytest.MonkeyPatch, lost_at: int) -> None:
     """When the disk does not take it all, that is said, and it can be done again."""
@@ -554,15 +560,13 @@ def test_flush_fails(store: Store, monkeypatch: pytest.MonkeyPatch, lost_at: int
         if count == lost_at:
             raise OSError(errno.EIO, "lost")
 
-    monkeypatch.setattr(Flush, "is_wise", lambda *_: True)
     monkeypatch.setattr(Flush, "flush", fail)
-    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
 
     with pytest.raises(OSError, match="lost"):
-        store.save_all(exams)
-    assert [lost_at == 2] * 12 == [store.exists(exam.pk) for exam in exams]
-    store.save_all(exams)
-    assert exams == [store.load(exam.pk) for exam in exams]
+        store.save_all(TWELVE)
+    assert [lost_at == 2] * 12 == [store.exists(exam.pk) for exam in TWELVE]
+    store.save_all(TWELVE)
+    assert TWELVE == [store.load(exam.pk) for exam in TWELVE]
 
 
 def test_nothing_is_written_after_an_error(
@@ -583,14 +587,13 @@ def test_nothing_is_written_after_an_error(
     monkeypatch.setattr(durable, "_write", slow)
     monkeypatch.setattr(durable, "SLOW_S", 0.0)
     monkeypatch.setattr(Flush, "is_wise", lambda *_: False)
-    exams = [replace(STARTED, pk=f"e{number}") for number in range(12)]
 
     with pytest.raises(OSError, match="no space left"):
-        store.save_all(exams)
+        store.save_all(TWELVE)
     assert [] == at_work
     assert [] == list((tmp_path / "exams/.tmp").iterdir())
-    assert not any(store.exists(exam.pk) for exam in exams)
+    assert not any(store.exists(exam.pk) for exam in TWELVE)
 
     monkeypatch.setattr(durable, "_write", write)
-    store.save_all(exams)
-    assert exams == [store.load(exam.pk) for exam in exams]
+    store.save_all(TWELVE)
+    assert TWELVE == [store.load(exam.pk) for exam in TWELVE]

@@ -14,8 +14,9 @@ class CuttingProxy:
     """
     Passes bytes on between a port of this machine and a server's socket.
 
-    Of the requests that hold *marks* together, every *every*-th loses its answer: once the server
-    has answered, both connections are closed.
+    Of the requests that hold *marks* together, the first and every *every*-th after it loses its
+    answer: once the server has answered, both connections are closed. The first, because nobody
+    knows how few requests a busy machine makes of many commands.
 
     Attributes:
         cuts: How many answers were lost.
@@ -69,8 +70,8 @@ class CuttingProxy:
         if not all(mark in data for mark in self._marks):
             return False
         with self._lock:
-            self._seen += 1
             is_chosen = self._seen % self._every == 0
+            self._seen += 1
             self.cuts += is_chosen
             return is_chosen
 

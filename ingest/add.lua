@@ -1,11 +1,9 @@
--- Put commands on the stream, in their order: one answer for all costs a fraction of one for each.
--- KEYS: stream.  ARGV: for each entry the number of its fields' names and values, and these.
+-- Put commands on the stream, in their order: one argument and one answer for all cost a fraction
+-- of one for each.
+-- KEYS: stream.  ARGV: MessagePack of a list of entries, each a list of its names and values.
 -- Returns: of each its id, or the error that it alone met.
 local said = {}
-local at = 1
-while at <= #ARGV do
-  local count = tonumber(ARGV[at])
-  said[#said + 1] = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
-  at = at + count + 1
+for at, entry in ipairs(cmsgpack.unpack(ARGV[1])) do
+  said[at] = redis.pcall('XADD', KEYS[1], '*', unpack(entry))
 end
 return said

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,13 @@ API_KEY = web.RequestKey("API_KEY", ApiKey)
 DENIED = {401, 403}
 #: What nobody has described needs as much as any call; nobody learns without a key what there is.
 LEAST = Scope.READ
+
+
+class Anyone(Enum):
+    """Who needs no key."""
+
+    MAY = "anyone"
+
 
 Scopes = Mapping[tuple[str, str], Scope | None]
 
@@ -87,6 +95,28 @@ class Admission:
             said = f"the key {key.id} may {key.scope}; this call needs {needed}"
             raise Refusal(problem(Name.FORBIDDEN, said))
         return key
+
+    def admit_now(self, headers: Sequence[str], address: str | None) -> ApiKey | Anyone | None:
+        """
+        Let a start in without waiting for anything, where that is possible.
+
+        Args:
+            headers: All that it has by the name of ``Authorization``.
+
+        Returns:
+            Its key, or that it needs none; or None: `admit` is to see to it, and to say no.
+        """
+        keys = self._keyring.known
+        if keys is None:
+            return None
+        if self._is_local and not keys:
+            return Anyone.MAY
+        try:
+            key = identify(keys, _only(headers), now_ms=time.time_ns() // 1_000_000)
+        except Denied:
+            return None
+        may = key.scope.includes(Scope.WRITE) and self._rates.has_room(key, address)
+        return key if may else None
 
     async def hold(self, request: web.Request, lines: int) -> None:
         """
@@ -163,10 +193,14 @@ def scopes_of(operations: Iterable[Operation]) -> Scopes:
     return {operation.route: operation.scope for operation in operations}
 
 
+def _only(headers: Sequence[str]) -> str | None:
+    """Take the one header that there may be."""
+    return headers[0] if len(headers) == 1 else None
+
+
 def _identify(request: web.Request, keys: Mapping[str, ApiKey]) -> ApiKey:
-    headers = request.headers.getall("Authorization", [])
-    header = headers[0] if len(headers) == 1 else None
     try:
+        header = _only(request.headers.getall("Authorization", []))
         return identify(keys, header, now_ms=time.time_ns() // 1_000_000)
     except Denied as denied:
         if denied.key:

@@ -119,9 +119,13 @@ class Command:
 def encode(command: Command) -> dict[str, str]:
     """Make the fields of a stream entry; what was not given is left out."""
     fields = {"type": command.type, "data": command.data.model_dump_json(exclude_none=True)}
-    traceparent = trace.header(command.trace) if command.trace else None
-    named = {"id": command.id, "source": command.source, trace.NAME: traceparent}
-    return fields | {name: value for name, value in named.items() if value is not None}
+    if command.id is not None:
+        fields["id"] = command.id
+    if command.source is not None:
+        fields["source"] = command.source
+    if command.trace is not None:
+        fields[trace.NAME] = trace.header(command.trace)
+    return fields
 
 
 def decode(fields: Iterable[tuple[bytes, bytes]]) -> Command:

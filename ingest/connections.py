@@ -11,6 +11,8 @@ from aiohttp.typedefs import Handler
 
 from ingest import problems
 from ingest.connection import Connection
+from ingest.express import Express
+from ingest.express_connection import ExpressConnection
 from ingest.meter import METER
 from ingest.problems import Name, problem
 from ingest.refusals import say
@@ -39,10 +41,12 @@ class Connections:
 
     Args:
         most: How many there may be, besides the spare ones.
+        express: What ordinary starts are taken with; None: all go through the application.
     """
 
-    def __init__(self, server: web.Server, *, most: int) -> None:
+    def __init__(self, server: web.Server, *, most: int, express: Express | None = None) -> None:
         self._server = server
+        self._express = express
         self._most = most
         self._open: set[Connection] = set()
         self._turned_away = 0
@@ -53,7 +57,9 @@ class Connections:
 
     def __call__(self) -> Connection:
         """Make the one for a new client."""
-        return Connection(self._server, self)
+        if self._express is None:
+            return Connection(self._server, self)
+        return ExpressConnection(self._server, self, self._express)
 
     @property
     def count(self) -> int:

@@ -21,6 +21,7 @@ from ingest.bulk import Bulk
 from ingest.calls.table import OPERATIONS
 from ingest.certificate import Certificate
 from ingest.connections import Connections, keep_room
+from ingest.express import Express
 from ingest.feed import Feed
 from ingest.gauge import Gauge
 from ingest.handlers import ENDING, Handlers
@@ -50,6 +51,8 @@ CANNOT_LISTEN = 2
 PK, ID = "{pk:[^/]+}", "{id:[^/]+}"
 #: What was set, for a handler that depends on it.
 SETTINGS = web.AppKey("SETTINGS", Settings)
+#: What ordinary starts are taken with, before there is a request.
+EXPRESS = web.AppKey("EXPRESS", Express)
 
 log = structlog.get_logger()
 
@@ -83,6 +86,9 @@ def make_app(settings: Settings, client: "redis.asyncio.Redis", store: Store) ->
 
     app = _guarded(settings, admission)
     app[METER] = metrics.meter
+    app[EXPRESS] = Express(
+        settings, producer=producer, gauge=gauge, admission=admission, meter=metrics.meter
+    )
     app.add_routes(_routes(handlers, Listings(store), bulk, live, metrics))
     app.on_startup.extend((begin, admission.start))
     app.on_shutdown.append(end)
@@ -190,7 +196,7 @@ async def _watching(
 ) -> AsyncIterator[Connections]:
     """Look after the connections; on leaving, let requests end while somebody still does."""
     assert runner.server
-    connections = Connections(runner.server, most=most)
+    connections = Connections(runner.server, most=most, express=runner.app[EXPRESS])
     runner.app[METER].connections.set_function(lambda: connections.count)
     watchers = [asyncio.create_task(one.watch()) for one in (connections, tls) if one]
     try:

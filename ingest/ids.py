@@ -16,9 +16,9 @@ _COMMAND_ID = re.compile(
 )
 
 
-def uuid7(*, unix_ms: int, noise: bytes) -> UUID:
+def uuid7(*, unix_ms: int, noise: bytes) -> str:
     """
-    Make a UUID that sorts by the moment it was made.
+    Make a UUID that sorts by the moment it was made; as text, which is all that is asked of it.
 
     Args:
         unix_ms: 48 bits.
@@ -28,15 +28,16 @@ def uuid7(*, unix_ms: int, noise: bytes) -> UUID:
     """
     value = unix_ms << 80 | int.from_bytes(noise)
     version = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=version & ~(0x3 << 62) | 0x2 << 62)
+    text = f"{version & ~(0x3 << 62) | 0x2 << 62:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def new_uuid() -> UUID:
+def new_uuid() -> str:
     """Make one that no command has."""
     return uuid7(unix_ms=time.time_ns() // 1_000_000, noise=chance.noise(NOISE_BYTES))
 
 
-def command_id(uuid: UUID, *, pk: str | None) -> str:
+def command_id(uuid: UUID | str, *, pk: str | None) -> str:
     """
     Name a command: ``<pk>.<uuid>``, or the UUID where it is about no exam.
 

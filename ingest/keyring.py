@@ -70,6 +70,12 @@ class Keyring:
             raise KeysAway(self._error)
         return self._keys
 
+    @property
+    def known(self) -> Keys | None:
+        """What `keys` gives, if that is known without a look."""
+        is_believed = self._looked >= time.monotonic() - BELIEVED_S
+        return self._keys if is_believed and not self._error else None
+
     async def look(self) -> None:
         """
         Look at the file, in a thread, since a disk can hang; many who ask share one look.

@@ -110,7 +110,10 @@ class Meter:
             return
         method = request.method if request.method in METHODS else OTHER
         wait = "true" if APPLIED in response.headers else "false"
-        labels = (method, _route(request), f"{response.status // 100}xx", wait)
+        self.time((method, _route(request), f"{response.status // 100}xx", wait), took_s)
+
+    def time(self, labels: tuple[str, str, str, str], took_s: float) -> None:
+        """Count and time an answer, by method, route, class of its status, and ``wait``."""
         self._timer(*labels).observe(took_s)
 
 

@@ -3,65 +3,39 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Iterable
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
-from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, answering
-from ingest.commands import Command, encode
-from ingest.once import KEPT_S, Key, fingerprint
-from ops import keys, outage
+from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, answering, fault
+from ingest.batch import Answer, Taken, Waiting, runs, settle, write
+from ingest.commands import Command
+from ingest.once import Key, fingerprint
+from ops import outage
 from ops.connect import is_away, is_exhausted
-from ops.journal import together
 
-#: What is called with the id of an entry that Redis has.
-Taken = Callable[[str], None]
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
-_ONCE = files("ingest").joinpath("once.lua").read_text()
-_ADD = files("ingest").joinpath("add.lua").read_text()
 
 
 class KeyReused(Exception):  # noqa: N818 - says what was done
     """A key that has been used for a command which asks for something else."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """
-    A command on its way, and who waits for what Redis answers.
-
-    Attributes:
-        until: When that is given up, by the loop's clock.
-        taken: Called with the entry's id before whoever waits has it.
-    """
-
-    command: Command
-    answer: "asyncio.Future[Any]"
-    until: float
-    key: Key | None = None
-    taken: Taken | None = None
-
-    def flat(self) -> list[str]:
-        """Make the fields of its entry, names and values by turns."""
-        return [text for pair in encode(self.command).items() for text in pair]
-
-
 class Producer:
     """
     XADD for many at once, without waiting for company.
 
-    The first command goes at once; what arrives while a pipeline is under way goes with the next.
+    A command goes with all that this turn of the loop finds; what arrives while a pipeline is under
+    way goes with the next.
     """
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        self._waiting: list[_Waiting] = []
-        self._open: deque[_Waiting] = deque()
+        self._waiting: list[Waiting] = []
+        self._open: deque[Waiting] = deque()
         self._limit: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -130,12 +104,31 @@ class Producer:
                 raise
             raise absence(error) from error
 
+    def post(self, command: Command, answer: Answer, *, taken: Taken) -> None:
+        """
+        Do what `send` does, for who does not await: *answer* has the entry's id or an error.
+
+        The error is Redis' own, or `Unavailable`; `ingest.answering.fault` gives it its name.
+        """
+        self._add(command, answer, taken=taken)
+
     def _put(
         self, command: Command, key: Key | None = None, taken: Taken | None = None
     ) -> "asyncio.Future[Any]":
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._add(command, answer, key=key, taken=taken)
+        return answer
+
+    def _add(
+        self,
+        command: Command,
+        answer: Answer,
+        *,
+        key: Key | None = None,
+        taken: Taken | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        one = _Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key, taken)
+        one = Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key, taken)
         self._waiting.append(one)
         self._open.append(one)
         if self._limit is None:  # one timer for all: each would cost as much as the command
@@ -144,7 +137,6 @@ class Producer:
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
             self._pump = asyncio.create_task(self._send_all(), context=nobodys)
-        return answer
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
@@ -166,23 +158,24 @@ class Producer:
 
     async def _send_all(self) -> None:
         while self._waiting:
+            await asyncio.sleep(0)  # who was just answered asks again: they shall go together
             batch = [one for one in self._waiting[:MAX_BATCH] if not one.answer.done()]
             del self._waiting[:MAX_BATCH]
-            _settle(batch, await self._send(batch))
+            settle(batch, await self._send(batch))
             while self._open and self._open[0].answer.done():
                 self._open.popleft()
 
-    async def _send(self, batch: list[_Waiting]) -> list[Any]:
+    async def _send(self, batch: list[Waiting]) -> list[Any]:
         """Return one answer per command: what Redis said, or what went wrong with it alone."""
         pipeline = self._redis.pipeline(transaction=False)
         answers: list[Any] = []
         try:
-            runs = _runs(batch)
-            for run in runs:
-                _write(run, pipeline)
+            steps = runs(batch)
+            for run in steps:
+                write(run, pipeline)
             async with answering():
                 said = await pipeline.execute(raise_on_error=False)
-            for run, one in zip(runs, said, strict=True):
+            for run, one in zip(steps, said, strict=True):
                 answers += one if run[0].key is None and isinstance(one, list) else [one] * len(run)
         except Exception as error:  # whatever it is, each of those who wait raises it
             answers = [error] * len(batch)
@@ -191,40 +184,14 @@ class Producer:
         return answers
 
 
-def _runs(batch: Iterable[_Waiting]) -> list[list[_Waiting]]:
-    """Divide commands into what Redis can be asked for in one step, in their order."""
-    found: list[list[_Waiting]] = []
-    for one in batch:
-        if found and one.key is None and found[-1][0].key is None:
-            found[-1].append(one)
-        else:
-            found.append([one])
-    return found
-
-
-def _write(run: Sequence[_Waiting], pipeline: "redis.asyncio.client.Pipeline") -> None:
-    """Add what brings commands onto the stream."""
-    key = run[0].key
-    if key is None:
-        entries = [one.flat() for one in run]
-        arguments = [text for flat in entries for text in (str(len(flat)), *flat)]
-        pipeline.eval(_ADD, 1, keys.COMMANDS, *arguments)
-        return
-    command = run[0].command
-    named = (keys.COMMANDS, keys.once(str(key.uuid)))
-    pipeline.eval(_ONCE, 2, *named, fingerprint(command), str(KEPT_S), *run[0].flat())
-
-
 def _fate(answer: "asyncio.Future[bytes]") -> str | Exception:
     """Say what became of a command that nobody waits for any more."""
     if answer.cancelled():
         return Unavailable(NO_ANSWER)
     try:
         return answer.result().decode()
-    except redis.exceptions.RedisError as error:
-        return absence(error) if is_away(error) else error
     except Exception as error:  # whatever it is, whoever sent the command decides
-        return error
+        return fault(error)
 
 
 def _note(answer: object) -> None:
@@ -236,16 +203,3 @@ def _note(answer: object) -> None:
     elif not isinstance(answer, Exception):
         outage.STREAM.ended()
         outage.REDIS.ended()
-
-
-def _settle(batch: list[_Waiting], answers: list[Any]) -> None:
-    with together():
-        for one, answer in zip(batch, answers, strict=True):
-            if one.answer.done():  # nobody waits any more
-                continue
-            if isinstance(answer, Exception):
-                one.answer.set_exception(answer)
-                continue
-            if one.taken:
-                one.taken(answer.decode())
-            one.answer.set_result(answer)

@@ -109,6 +109,15 @@ class Rates:
         if peer and not peer.is_local and (wait_s := self._of_address.take(peer.name)):
             self._refuse(self._of_address, f"came from {peer.name}", wait_s, peer=peer.name)
 
+    def has_room(self, key: ApiKey, address: str | None) -> bool:
+        """Count a request as `check` does, if it is none too many; else leave it to that."""
+        if key.scope is Scope.ADMIN:
+            return True
+        peer = peer_of(address) if address else None
+        return not self._of_key.take(key.id) and (
+            peer is None or peer.is_local or not self._of_address.take(peer.name)
+        )
+
     def deny(self, address: str | None) -> None:
         """
         Count a request that is denied.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 #: What stands in place of a hash before the first line.
 NOTHING = "0" * 32
@@ -17,7 +18,7 @@ HEADS = ".heads"
 #: Chains that one line accounts for, at most; the rest is left to the next one.
 MOST_ENDED = 100
 
-#: The end of each line of ours, as `Chain.position` and the renderer make it.
+#: The end of each line of ours, as `Chain.placed` and the renderer make it.
 TAIL = re.compile(rb'"chain": "([0-9a-f]{16})", "seq": (\d{1,18}), "prev": "([0-9a-f]{32})"}\s*\Z')
 #: What stands in a file of the register.
 _REGISTERED = re.compile(
@@ -50,12 +51,12 @@ class Chain:
         """Number and hash of the last line."""
         return self.seq, self.head
 
-    def position(self) -> dict[str, str | int]:
-        """Return the keys that end the next line."""
-        return {"chain": self.name, "seq": self.seq + 1, "prev": self.head}
+    def placed(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the next line with the keys that end it."""
+        return {**line, "chain": self.name, "seq": self.seq + 1, "prev": self.head}
 
     def add(self, line: bytes) -> None:
-        """Take in the line that was made with `position`."""
+        """Take in the line that was made with `placed`."""
         self.seq += 1
         self.head = digest(line)
 

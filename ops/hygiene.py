@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,7 +38,7 @@ def render(event: Mapping[str, Any]) -> bytes:
 
 def _render(event: Mapping[str, Any]) -> bytes:
     """Make JSON, as fast as the values allow: a line costs more than most of what it tells of."""
-    if all(map(_is_plain, map(type, event.values()))):
+    if _are_plain(event):
         try:
             line = msgspec.json.format(_fast(event), indent=0)
         except (ValueError, OverflowError):  # half of a surrogate pair, an integer of 65 bits
@@ -55,10 +54,17 @@ def _hints(line: bytes) -> bool:
     return b"@" in line or b"earer " in line or b"Basic " in line
 
 
-@lru_cache
-def _is_plain(kind: type) -> bool:
-    """Whether values of a type are the same in everybody's JSON."""
-    return kind in (str, int, bool, type(None)) or issubclass(kind, StrEnum)
+def _are_plain(event: Mapping[str, Any]) -> bool:
+    """Whether all values are of types that are the same in everybody's JSON."""
+    if _plain.issuperset(map(type, event.values())):
+        return True
+    kinds = set(map(type, event.values()))
+    _plain.update(kind for kind in kinds if issubclass(kind, StrEnum))
+    return _plain.issuperset(kinds)
+
+
+#: Types of plain values; enumerations are added as they come.
+_plain: set[type] = {str, int, bool, type(None)}
 
 
 def redact(text: str) -> str:

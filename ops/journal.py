@@ -85,9 +85,10 @@ class Journal(logging.Handler):
 
     def _add(self, line: Line) -> None:
         chain = self._chain or self._open()
-        self._turn()
+        if self._held is None:
+            self._turn()
         before = chain.last
-        text = hygiene.render({**line, **chain.position()})
+        text = hygiene.render(chain.placed(line))
         shown = self._shown(line, text)
         chain.add(text)
         one = Held(before, chain.last, shown, text)
@@ -114,6 +115,7 @@ class Journal(logging.Handler):
             if self._held is not None:
                 yield
                 return
+            self._turn()
             self._held = []
             try:
                 yield

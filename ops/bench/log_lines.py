@@ -31,7 +31,7 @@ class Writer:
     def write(self, now_ms: int, event: str, /, **keys: Any) -> None:
         """Write a line, chained."""
         head = {"ts": iso(now_ms), "event": event, "part": self._part, "pid": self._pid}
-        line = hygiene.render({**head, **keys, "level": "info", **self._chain.position()})
+        line = hygiene.render(self._chain.placed({**head, **keys, "level": "info"}))
         self._chain.add(line)
         self._file.write(line + b"\n")
 

@@ -25,7 +25,7 @@ class LogMaker:
     def write(self, now_ms: int, event: str, /, **keys: Any) -> None:
         """Write a line at its place in the chain."""
         head = {"ts": iso(now_ms), "event": event, "part": self.part, "pid": self.pid}
-        line = json.dumps({**head, **keys, **self.chain.position()}).encode()
+        line = json.dumps(self.chain.placed({**head, **keys})).encode()
         self.chain.add(line)
         with self.path.open("ab") as file:
             file.write(line + b"\n")

@@ -31,7 +31,7 @@ def ask(url: str, request: bytes) -> RawAnswer:
         while HEAD_END not in seen and (piece := connection.recv(65_536)):
             seen += piece
         head, _, body = seen.partition(HEAD_END)
-        answer = _parse(head, body)
+        answer = parsed(head, body)
         length = int(answer.header("Content-Length") or 0)
         while len(body) < length and (piece := connection.recv(65_536)):
             body += piece
@@ -49,7 +49,8 @@ def written(
     return method.encode() + b" " + target + b" HTTP/1.1\r\n" + lines + b"\r\n" + body
 
 
-def _parse(head: bytes, body: bytes) -> RawAnswer:
+def parsed(head: bytes, body: bytes) -> RawAnswer:
+    """Read the head of an answer."""
     first, *rest = head.decode("latin-1").split("\r\n")
     pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in rest)]
     return RawAnswer(int(first.split(" ")[1]), pairs, body)

@@ -1,5 +1,7 @@
 """Idempotency keys, and the ids that are made from them."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,7 +85,7 @@ def test_not_a_command_of_ours(name: str) -> None:
 
 def test_pk_with_dots() -> None:
     """A pk may have dots of its own."""
-    uuid = ids.new_uuid()
+    uuid = UUID(ids.new_uuid())
 
     assert ("a.b.c", uuid) == ids.parts(ids.command_id(uuid, pk="a.b.c"))
     assert (None, uuid) == ids.parts(ids.command_id(uuid, pk=None))

@@ -1,0 +1,247 @@
+"""
+Express: the way of ordinary starts, without a task, a request and six middlewares for each.
+
+When an exam begins, all candidates start at once. Such a request asks for nothing that depends on
+how far others are: it is read, checked, and put on the stream with those that came beside it. This
+way is for the common case alone. Whatever has anything unusual in it, or is to be refused, goes
+through aiohttp's application, whose answers are the same but for what they say.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiohttp.http import HttpVersion11, RawRequestMessage
+
+from ingest import hardening, ids
+from ingest.access import ApiKey
+from ingest.admission import Admission
+from ingest.answering import fault
+from ingest.bodies import JSON_TYPE, MAX_BODY_BYTES
+from ingest.commands import Command, ExamStart, parse
+from ingest.faults import InvalidCommand
+from ingest.gauge import Gauge
+from ingest.meter import Meter
+from ingest.pressure import Kind
+from ingest.producer import Producer
+from ops import telemetry, trace
+from ops.events import Event
+from ops.settings import Settings
+
+PATH = "/exams"
+TYPE = "exam.start"
+#: Headers that an ordinary start may have: none of them changes what is answered. The last one
+#: says who asks.
+ORDINARY = frozenset(
+    {
+        b"host",
+        b"user-agent",
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"connection",
+        b"content-type",
+        b"content-length",
+        b"authorization",
+    }
+)
+CONTENT_TYPE = JSON_TYPE.encode()
+#: How it is counted: by method, route, class of its status, and whether it waited.
+LABELS = ("POST", PATH, "2xx", "false")
+
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+_quoted = json.encoder.encode_basestring_ascii
+log = structlog.get_logger()
+
+
+class Way(Protocol):
+    """The connection that a start came on."""
+
+    @property
+    def peername(self) -> str | tuple[str, int] | tuple[str, int, int, int] | None:
+        """Where it comes from."""
+
+    def answer(self, text: bytes) -> None:
+        """Send an answer, unless the client is gone; go on with what came meanwhile."""
+
+    def fail(self, error: Exception) -> None:
+        """Leave it to the application to answer with what went wrong."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Express:
+    """What ordinary starts are taken with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        producer: Producer,
+        gauge: Gauge,
+        admission: Admission,
+        meter: Meter,
+    ) -> None:
+        self._producer = producer
+        self._gauge = gauge
+        self._admission = admission
+        self._meter = meter
+        self._headers = "".join(f"{name}: {text}\r\n" for name, text in _headers(settings).items())
+
+    def take(self, head: RawRequestMessage, body: bytes, way: Way) -> bool:
+        """Put a start on its way, and see to its answer; or say that it is not an ordinary one."""
+        shown = shown_keys(head)
+        if shown is None or telemetry.is_on() or (data := read(body)) is None:
+            return False
+        key = self._admission.admit_now(shown, _address(way))
+        if key is None or not self._gauge.take(Kind.START):
+            return False
+        name = ids.command_id(ids.new_uuid(), pk=data.pk)
+        command = Command(data=data, id=name, trace=trace.new())
+        start = _Start(self, way, data.pk, command, key.id if isinstance(key, ApiKey) else None)
+        self._producer.post(command, start, taken=start.tell)
+        return True
+
+    def answer(self, pk: str, command: Command, entry: str) -> bytes:
+        """Write the answer to a start that was taken."""
+        assert command.id
+        assert command.trace
+        where = f"{PATH}/{pk}"
+        body = (
+            f'{{"command_id":{_quoted(command.id)},"pk":{_quoted(pk)},"entry":{_quoted(entry)},'
+            f'"location":{_quoted(where)}}}\n'
+        )
+        return (
+            f"HTTP/1.1 202 Accepted\r\nLocation: {where}\r\nContent-Type: {JSON_TYPE}\r\n"
+            f"{trace.NAME}: {trace.header(command.trace)}\r\nContent-Length: {len(body)}\r\n"
+            f"Date: {_date(int(time.time()))}\r\n{self._headers}\r\n{body}"
+        ).encode()
+
+    def count(self, took_s: float) -> None:
+        """Count a start that was taken."""
+        self._meter.accept(TYPE)
+        self._meter.time(LABELS, took_s)
+
+
+class _Start:
+    """A start on its way: what a future is elsewhere, and the task that waits for it."""
+
+    __slots__ = ("_began_s", "_command", "_express", "_is_done", "_key", "_pk", "_way")
+
+    def __init__(
+        self, express: Express, way: Way, pk: str, command: Command, key: str | None
+    ) -> None:
+        self._express = express
+        self._way = way
+        self._pk = pk
+        self._command = command
+        self._key = key
+        self._is_done = False
+        self._began_s = time.perf_counter()
+
+    def tell(self, entry: str) -> None:
+        """Write the line about it."""
+        own, key = self._command.trace, self._key
+        log.info(
+            Event.ACCEPTED,
+            trace_id=own and own.trace_id,
+            **({"key": key} if key else {}),
+            command_id=self._command.id,
+            type=TYPE,
+            pk=self._pk,
+            entry=entry,
+        )
+
+    def done(self) -> bool:
+        """Whether it was answered."""
+        return self._is_done
+
+    def set_result(self, entry: bytes) -> None:
+        """Answer that it was taken."""
+        self._is_done = True
+        try:
+            self._express.count(time.perf_counter() - self._began_s)
+            self._way.answer(self._express.answer(self._pk, self._command, entry.decode()))
+        except Exception:  # a bug of ours: others wait for their answers behind it
+            log.exception(Event.FAILED, pk=self._pk)
+            self._way.abort()
+
+    def set_exception(self, error: Exception) -> None:
+        """Have it answered with what went wrong."""
+        self._is_done = True
+        self._way.fail(fault(error))
+
+
+def shown_keys(head: RawRequestMessage) -> Sequence[str] | None:
+    """List what the head of an ordinary start shows as a key; None: it is not the head of one."""
+    if (
+        head.path != PATH
+        or head.method != "POST"
+        or head.version != HttpVersion11
+        or (head.should_close or head.upgrade or head.chunked or head.compression)
+    ):
+        return None
+    keys = []
+    for spelled, value in head.raw_headers:
+        name = spelled.lower()
+        if name not in ORDINARY or (name == b"content-type" and value != CONTENT_TYPE):
+            return None
+        if name == b"authorization":
+            keys.append(value.decode("utf-8", "surrogateescape"))
+    return keys
+
+
+def read(body: bytes) -> ExamStart | None:
+    """
+    Read the body of an ordinary start, which has a name given to it if it has none.
+
+    Returns:
+        None for what is to be refused, and for what only a more careful reader can tell from that.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return None
+    try:
+        values = _decode(body)
+        if not _is_simple(body, values):
+            return None
+        if "pk" not in values:
+            values["pk"] = ids.new_pk()
+        data = parse(TYPE, values)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidCommand):
+        return None
+    assert isinstance(data, ExamStart)
+    return data
+
+
+def _is_simple(body: bytes, values: Mapping[str, object]) -> bool:
+    """
+    Whether no name stands twice in an object: what reads JSON fast would not say so.
+
+    Each name has two quotation marks, and so has the one text; there are no others.
+    """
+    texts = isinstance(values.get("pk"), str)
+    return b"\\" not in body and body.count(b'"') == 2 * (len(values) + texts)
+
+
+def _address(way: Way) -> str | None:
+    """Where a client comes from, as a request's `remote` has it."""
+    peer = way.peername
+    return peer[0] if isinstance(peer, tuple) else peer
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """List what every answer has, as `hardening` adds it."""
+    own = hardening.SECURE_HEADERS if settings.scheme == "https" else hardening.HEADERS
+    return {**own, **({"Vary": "Origin"} if settings.cors_origins else {})}
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    """Write a moment as HTTP has it; it is the same for a second."""
+    return formatdate(second, usegmt=True)

@@ -1,0 +1,112 @@
+"""Express connection: one that takes ordinary starts itself, and leaves the rest to aiohttp."""
+
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from aiohttp.http import RawRequestMessage
+
+from ingest.connection import IDLE_S, Connection, Register, reset
+from ingest.express import Express
+
+
+class ExpressConnection(Connection):
+    """
+    A connection whose ordinary starts need no task and no request of aiohttp's.
+
+    How that goes beside aiohttp's own way: a start that is on its way stays the first of
+    `_messages` until it is answered, so that it keeps its turn, and what would handle it sleeps at
+    `_waiter`. What is left to aiohttp wakes that; nothing of it has been taken out then.
+
+    Attributes:
+        failure: What went wrong with a start on its way, for the handler that answers it.
+    """
+
+    __slots__ = ("_express", "_is_express", "failure")
+
+    def __init__(self, server: web.Server, register: Register, express: Express) -> None:
+        super().__init__(server, register)
+        self.failure: Exception | None = None
+        self._express = express
+        self._is_express = False
+
+    def data_received(self, data: bytes) -> None:
+        """Have aiohttp read it; then look what came before anybody is woken."""
+        waiter, self._waiter = self._waiter, None
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        self._go_on()
+
+    def close(self) -> None:
+        """Take no more requests; a start that is on its way is answered first."""
+        waiter = self._waiter
+        if self._is_express:
+            self._waiter = None  # it would be cancelled
+        super().close()
+        self._waiter = waiter
+
+    def answer(self, text: bytes) -> None:
+        """Send the answer to a start, unless the client is gone; go on with what came meanwhile."""
+        self._is_express = self._is_busy = self._request_in_progress = False
+        self._waits_since = None
+        self._next_keepalive_close_time = self._loop.time() + IDLE_S
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        if self.transport is None or self._parser is None:
+            return
+        self.transport.write(text)
+        self._messages.popleft()
+        self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        if self._close:
+            self.force_close()
+        self._go_on()
+
+    def fail(self, error: Exception) -> None:
+        """Leave it to the handler to answer a start with what went wrong."""
+        self._is_express = self._is_busy = False
+        if self._waiter is None or self._waiter.done():  # the client is gone
+            self._request_in_progress = False
+            return
+        self.failure = error
+        self._messages[0] = (self._messages[0][0], EMPTY_PAYLOAD)
+        self._waiter.set_result(None)
+
+    def abort(self) -> None:
+        """Close at once: how far an answer came is not known."""
+        self._is_express = self._is_busy = self._request_in_progress = False
+        if self._wire:
+            reset(self._wire)
+
+    def _go_on(self) -> None:
+        """Take the next request, or wake who does."""
+        waiter = self._waiter
+        if self._is_express or not self._messages or waiter is None or waiter.done():
+            return
+        head, payload = self._messages[0]
+        if (
+            isinstance(head, RawRequestMessage)
+            and payload is not EMPTY_PAYLOAD
+            and payload.is_eof()
+            and not self.is_spare
+            and not self.writing_paused
+            and self._express.take(head, _peek(payload), self)
+        ):
+            self._is_express = self._is_busy = self._request_in_progress = True
+            self._next_keepalive_close_time = self._loop.time() + IDLE_S
+        else:
+            waiter.set_result(None)
+
+
+def failure(request: web.Request) -> Exception | None:
+    """Take what went wrong with a request that was on its way as an ordinary start, if it was."""
+    connection = request.protocol
+    if not isinstance(connection, ExpressConnection):
+        return None
+    error, connection.failure = connection.failure, None
+    return error
+
+
+def _peek(payload: StreamReader) -> bytes:
+    """Look at a whole body, and leave it there: a handler may have to read it yet."""
+    return b"".join(payload._buffer)  # noqa: SLF001 - nothing public looks without taking

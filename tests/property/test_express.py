@@ -1,0 +1,68 @@
+"""What is read fast is what is read with care."""
+
+import json
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingest import express
+from ingest.commands import ExamStart, parse
+from ingest.faults import InvalidCommand
+from ingest.strict_json import load_json
+
+PKS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+#: Pieces of which bodies are made that are almost right.
+NAMES = st.sampled_from(['"pk"', '"duration"', '"p\\u006b"', '"x"', "pk"])
+VALUES = st.one_of(
+    PKS.map(json.dumps),
+    JSON.map(json.dumps),
+    st.sampled_from(
+        ["null", "5", "5.0", "5e0", "0", "-1", "NaN", "1" * 30, '"a\\"b"', '{"a":1}', "[]"]
+    ),
+)
+PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=4)
+BODIES = st.one_of(
+    PAIRS.map(lambda pairs: "{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}"),
+    JSON.map(json.dumps),
+    st.text(max_size=30),
+).map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=30)
+
+
+def with_care(body: bytes) -> ExamStart | None:
+    """What the application makes of a body; None where it refuses it."""
+    try:
+        values = load_json(body, called="body")
+        if isinstance(values, dict):
+            values.setdefault("pk", "made-up")
+        data = parse("exam.start", values)
+    except InvalidCommand:
+        return None
+    assert isinstance(data, ExamStart)
+    return data
+
+
+@given(BODIES)
+@example(b'{"pk":"a","pk":"a"}')
+@example(b'{"pk":"a","duration":1,"duration":2}')
+@example(b'{"pk":{"a":"b"}}')
+def test_fast_is_as_careful(body: bytes) -> None:
+    """Nothing is taken that would be refused, and nothing is understood in another way."""
+    found = express.read(body)
+
+    if found is not None:
+        assert b'"pk"' in body or found.pk.startswith("exam-")
+        named = found if b'"pk"' in body else found.model_copy(update={"pk": "made-up"})
+        assert with_care(body) == named
+
+
+@given(PKS, st.none() | st.integers(1, 3600), st.sampled_from([None, 1]))
+def test_ordinary_is_read(pk: str, duration: int | None, indent: int | None) -> None:
+    """Whatever is spelled without escapes is read fast."""
+    values = {"pk": pk} | ({"duration": duration} if duration else {})
+
+    assert express.read(json.dumps(values, indent=indent).encode()) == ExamStart(**values)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 from filestore.exam import Exam, Reason, Record, Verdict, stand
 from filestore.fact import Fact, Status, Type
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.encoder.encode_basestring
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _STARTED_AT = re.compile(rb'"started_at": *"([^"]*)"')

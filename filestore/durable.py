@@ -34,29 +34,43 @@ class NewFile:
     What is to be the content of *path*.
 
     Attributes:
+        folder, name: Where it is to lie.
         temporary: Where it is written first: in the same file system, and by nobody else meanwhile.
         mode: Who may use the file, from the first byte on; None: as the process has it.
         spares: Where to find a file to write to, and to leave the old one.
+        is_first: Whether there should be no old one.
     """
 
-    path: Path
+    folder: str
+    name: str
     text: str
-    temporary: Path
+    temporary: str
     mode: int | None = None
     spares: Spares | None = None
+    is_first: bool = False
+
+    @property
+    def path(self) -> str:
+        """The whole of its name."""
+        return f"{self.folder}/{self.name}"
 
     def write(self, *, is_synced: bool = True) -> None:
         """Put the content on the disk, or at least on its way, under the temporary name."""
+        how, text = os.O_TRUNC, self.text.encode()
         if self.mode is not None:
-            self.temporary.touch(self.mode)
-            self.temporary.chmod(self.mode)  # of one that was left behind, too
+            Path(self.temporary).touch(self.mode)
+            Path(self.temporary).chmod(self.mode)  # of one that was left behind, too
         elif self.spares and not self.spares.take(self.temporary):
-            self.temporary.unlink(missing_ok=True)  # left behind: it may have another name
-        _write(self.temporary, self.text.encode(), is_synced=is_synced)
+            how = os.O_EXCL
+        try:
+            _write(self.temporary, text, is_synced=is_synced, how=how)
+        except FileExistsError:
+            os.unlink(self.temporary)  # noqa: PTH108 - left behind: it may have another name
+            _write(self.temporary, text, is_synced=is_synced, how=how)
 
     def put(self) -> None:
         """Give it its name, and keep what had that name before for another one."""
-        if self.spares:
+        if self.spares and not self.is_first:
             with suppress(FileNotFoundError):
                 if linux.exchange(self.temporary, self.path):
                     self.spares.give(self.temporary)
@@ -66,7 +80,9 @@ class NewFile:
 
 def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = None) -> None:
     """Replace one file, as `replace_files` does several; raises as that does."""
-    replace_files([NewFile(path=path, text=text, temporary=temporary, mode=mode)])
+    folder, name = str(path.parent), path.name
+    file = NewFile(folder=folder, name=name, text=text, temporary=str(temporary), mode=mode)
+    replace_files([file])
 
 
 def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> None:
@@ -86,7 +102,7 @@ def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> N
 
     Source: https://lwn.net/Articles/457667/ on why both the file and its folder are synced.
     """
-    if len(files) >= MANY and _flush.is_wise(files[0].temporary.parent):
+    if len(files) >= MANY and _flush.is_wise(Path(files[0].temporary).parent):
         _replace_by_flushing(files)
         return
     for folder in before:
@@ -95,12 +111,13 @@ def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> N
         _for_each(NewFile.write, files)
         for file in files:
             file.put()
-    _for_each(sync_folder, {file.path.parent for file in files})
+    _for_each(sync_folder, {file.folder for file in files})
 
 
 def _replace_by_flushing(files: Sequence[NewFile]) -> None:
     """Do the same for many, for which two flushes of all cost less than a sync for each."""
-    descriptor = os.open(files[0].temporary.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = Path(files[0].temporary).parent
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with _tidy(files):
             for file in files:
@@ -121,11 +138,11 @@ def _tidy(files: Iterable[NewFile]) -> Iterator[None]:
     except OSError:
         for file in files:
             with suppress(OSError):
-                file.temporary.unlink(missing_ok=True)
+                os.unlink(file.temporary)  # noqa: PTH108 - as it is called elsewhere here
         raise
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Put a folder's names on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -154,8 +171,14 @@ def _pool(_pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="disk")
 
 
-def _write(path: Path, rest: bytes, *, is_synced: bool = True) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+def _write(path: str, rest: bytes, *, is_synced: bool, how: int = os.O_TRUNC) -> None:
+    """
+    Write a file.
+
+    Args:
+        how: With what is there: ``O_TRUNC``, or ``O_EXCL`` for an error.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, 0o640)
     try:
         if not is_synced:
             # Have the room now, and be told when there is none: ext4 looks for it when it writes,

@@ -42,7 +42,7 @@ def syncfs(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(one: Path | str, other: Path | str) -> bool:
     """
     Let two files swap their names, in one step; False where that cannot be done.
 

@@ -1,6 +1,7 @@
 """Name: what an exam can be called, so that it is the name of a file in its folder. Pure."""
 
 import re
+from hashlib import sha256
 
 #: The whole of a name; each kind of regular expression has its own way to say so.
 PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -22,3 +23,8 @@ def checked(pk: str) -> str:
     if not is_name(pk):
         raise ValueError(f"no exam can be called {pk[:80]!a}")
     return pk
+
+
+def shard_of(pk: str) -> str:
+    """Name the folder of an exam: one of 256, which keep each small at a million exams."""
+    return sha256(pk.encode()).hexdigest()[:2]

@@ -51,7 +51,7 @@ class Spares:
                 if _given_s(entry.name, boot=self._boot) is None:
                     Path(entry.path).unlink(missing_ok=True)
 
-    def take(self, path: Path) -> bool:
+    def take(self, path: Path | str) -> bool:
         """Give a spare the name *path*; what stands in it is old. False when there is none."""
         now = monotonic()
         if not self._names and now - self._looked >= LOOK_S:
@@ -64,10 +64,10 @@ class Spares:
                 os.rename(spare, path)  # noqa: PTH104 - a third of what Path takes
                 if os.lstat(path).st_nlink == 1:
                     return True
-                path.unlink()  # a backup has it, or it was set aside: it stays as it is
+                os.unlink(path)  # noqa: PTH108 - a backup has it, or it was set aside: it stays as it is
         return False
 
-    def give(self, path: Path) -> None:
+    def give(self, path: Path | str) -> None:
         """
         Keep a file that is not needed any more, or remove it; if there is none, that is well.
 
@@ -75,7 +75,7 @@ class Spares:
             OSError: The disk did neither.
         """
         if len(self._names) >= MOST:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             return
         now = monotonic()
         self._count += 1
@@ -83,7 +83,7 @@ class Spares:
         try:
             os.rename(path, f"{self._folder}/{name}")  # noqa: PTH104 - a third of what Path takes
         except OSError:
-            path.unlink(missing_ok=True)  # it is not there; or the folder is not, or not ours
+            Path(path).unlink(missing_ok=True)  # it is not there; or the folder is not, or not ours
         else:
             self._names.append((now, name))
 

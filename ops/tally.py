@@ -12,7 +12,6 @@ from typing import Any
 
 import redis.exceptions
 from redis import Redis
-from redis.client import Pipeline
 
 from ops import keys
 
@@ -47,12 +46,6 @@ def timed(kind: str, *labels: str, ms: int) -> dict[str, int]:
     place = bisect_left(BOUNDS_S, ms / 1000)
     bound = str(BOUNDS_S[place]) if place < len(BOUNDS_S) else ABOVE
     return {field(kind, *labels, bound): 1, field(kind, *labels, SUM_MS): max(0, ms)}
-
-
-def add(pipeline: Pipeline, counted: Mapping[str, int]) -> None:
-    """Add to *pipeline* what a transaction counts."""
-    for name, number in counted.items():
-        pipeline.hincrby(keys.METRICS, name, number)
 
 
 def note(client: Redis, name: str, number: int = 1) -> None:

@@ -10,9 +10,9 @@ import hashlib
 import traceback
 
 from redis import Redis
-from redis.client import Pipeline
 
 from ops import keys
+from tasks.transaction import Transaction
 
 #: Attempts at all of an exam's commands together. From there on each is tried alone.
 TOGETHER = 2
@@ -31,7 +31,7 @@ def begin_alone(redis: Redis, pk: str, entry: str) -> int:
     return int(count)
 
 
-def end(redis: Redis | Pipeline, *pks: str) -> None:
+def end(redis: Redis | Transaction, *pks: str) -> None:
     """Forget all attempts at the commands of some exams."""
     redis.delete(*map(keys.attempts, pks))
 

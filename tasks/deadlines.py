@@ -7,9 +7,10 @@ from redis.client import Pipeline
 from filestore.exam import Exam
 from filestore.fact import Status
 from ops import keys
+from tasks.transaction import Transaction
 
 
-def keep(pipeline: Pipeline, exams: Iterable[Exam]) -> None:
+def keep(pipeline: Pipeline | Transaction, exams: Iterable[Exam]) -> None:
     """
     Add to *pipeline* what each exam's state asks for: its deadline set, or really deleted.
 

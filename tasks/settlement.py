@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from redis import Redis
 
 from filestore.exam import Exam, Record, Transition
-from ops import keys, tally
+from ops import keys
 from ops.journal import together
 from tasks import attempts, deadlines, report
 from tasks.changes import changes, event_fields, refusals, tallied
 from tasks.inbox import Post
+from tasks.transaction import Transaction
 
 #: Entries that the stream of events keeps, about: a few minutes at full speed.
 EVENTS_KEPT = 100_000
@@ -54,25 +55,23 @@ def settle(redis: Redis, applied: Sequence[Applied]) -> None:
     """
     counted: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
-    with redis.pipeline(transaction=True) as pipeline:
-        deadlines.keep(pipeline, [one.exam for one in applied])
-        for one in applied:
-            for change in (*changes(one.exam, one.records), *refusals(one.exam, one.records)):
-                fields = event_fields(change, one.exam)
-                pipeline.xadd(keys.EVENTS, fields, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
-                if change.status is not None:
-                    statuses[change.status] += 1
-            counted += tallied(one.records, now_ms=one.now_ms)
-            if one.entries:
-                pipeline.hdel(keys.inbox(one.exam.pk), *one.entries)
-        for status, number in statuses.items():
-            pipeline.hincrby(keys.COUNTS, status, number)
-        tally.add(pipeline, counted)
-        if entries := [entry for one in applied for entry in one.entries]:
-            pipeline.xack(keys.COMMANDS, keys.GROUP, *entries)
-        if ended := [one.exam.pk for one in applied if one.is_all]:
-            attempts.end(pipeline, *ended)
-        pipeline.execute()
+    books = Transaction(redis)
+    deadlines.keep(books, [one.exam for one in applied])
+    for one in applied:
+        for change in (*changes(one.exam, one.records), *refusals(one.exam, one.records)):
+            books.xadd(keys.EVENTS, event_fields(change, one.exam), maxlen=EVENTS_KEPT)
+            if change.status is not None:
+                statuses[change.status] += 1
+        counted.update(tallied(one.records, now_ms=one.now_ms))
+        books.hdel(keys.inbox(one.exam.pk), *one.entries)
+    for status, number in statuses.items():
+        books.hincrby(keys.COUNTS, status, number)
+    for field, number in counted.items():
+        books.hincrby(keys.METRICS, field, number)
+    books.xack(keys.COMMANDS, keys.GROUP, *(entry for one in applied for entry in one.entries))
+    if ended := [one.exam.pk for one in applied if one.is_all]:
+        attempts.end(books, *ended)
+    books.execute()
     with together():
         for one in applied:
             report.deadline(one.exam, one.records)

@@ -1,6 +1,6 @@
 """Steps: what a collector is told of commands that are applied, and of the file that is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from filestore.fact import Fact
@@ -22,6 +22,27 @@ def applying(pk: str, facts: Sequence[Fact], post: Post) -> Iterator[Sequence[Tr
             )
             for fact in facts
         ]
+
+
+@contextmanager
+def applying_all(posts: Mapping[str, Post]) -> Iterator[Mapping[str, Sequence[Trace]]]:
+    """Do what `applying` does for each of several exams; yield nothing where nobody records it."""
+    if not telemetry.is_on():
+        yield {}
+        return
+    with ExitStack() as steps:
+        yield {
+            pk: steps.enter_context(applying(pk, post.facts, post)) for pk, post in posts.items()
+        }
+
+
+@contextmanager
+def writing_all(pks: Iterable[str], traced: Mapping[str, Sequence[Trace]]) -> Iterator[None]:
+    """Do what `writing` does for each of several exams, where `applying_all` has yielded any."""
+    with ExitStack() as writes:
+        for pk in pks if traced else ():
+            writes.enter_context(writing(pk, traced[pk]))
+        yield
 
 
 @contextmanager

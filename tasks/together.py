@@ -1,7 +1,6 @@
 """Together: the bells of many exams, answered in one go while nothing is out of the ordinary."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 
 from filestore.exam import Transition, transition
 from ops import outage
@@ -11,7 +10,7 @@ from tasks import attempts, inbox, report, world
 from tasks.desk import Desk
 from tasks.inbox import Post
 from tasks.settlement import Applied, settle
-from tasks.steps import applying, writing
+from tasks.steps import applying_all, writing_all
 
 
 def answer_together(pks: Sequence[str], desk: Desk) -> list[str]:
@@ -45,8 +44,7 @@ def answer_together(pks: Sequence[str], desk: Desk) -> list[str]:
 
 def _apply(posts: Mapping[str, Post], desk: Desk) -> set[str]:
     """Judge, write, report, settle; say which exams that was for: those without a start wait."""
-    with ExitStack() as steps:
-        traced = {pk: steps.enter_context(applying(pk, posts[pk].facts, posts[pk])) for pk in posts}
+    with applying_all(posts) as traced:
         outcomes = {
             pk: outcome
             for pk, post in posts.items()
@@ -72,9 +70,7 @@ def _write(
     """Bring what is new to the disk; make safe what somebody else may not have lived to."""
     new = {pk: outcome.exam for pk, outcome in outcomes.items() if outcome.exam and outcome.new}
     if new:
-        with ExitStack() as writes:
-            for pk in new:
-                writes.enter_context(writing(pk, traced[pk]))
+        with writing_all(new, traced):
             desk.store.save_all(list(new.values()))
         world.note_disk(desk.redis)
     for pk in outcomes.keys() - new.keys():

@@ -41,7 +41,7 @@ def test_lost_answer_of_a_command(breakable: Breakable, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marks", "every"),
     [
-        ((b"XACK", b"EXEC"), 2),
+        ((b"EVALSHA", b"XACK"), 2),
         ((b"EVALSHA", b"invigil:lease:dispatcher", b"invigil:inbox:"), 2),
         ((b"EVALSHA", b"invigil:attempts:"), 6),  # each one costs its exam the wait for a bell
     ],

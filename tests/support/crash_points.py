@@ -247,11 +247,11 @@ class Disk:
         self._names.setdefault(Path(target), [None]).append(self._names[Path(source)][-1])
         self._names[Path(source)].append(None)
 
-    def _exchange_(self, is_done: bool, one: Path, other: Path) -> None:
+    def _exchange_(self, is_done: bool, one: Any, other: Any) -> None:
         if is_done:
-            first, second = self._names[one][-1], self._names[other][-1]
-            self._names[one].append(second)
-            self._names[other].append(first)
+            first, second = self._names[Path(one)][-1], self._names[Path(other)][-1]
+            self._names[Path(one)].append(second)
+            self._names[Path(other)].append(first)
 
     def _unlink_(self, _: None, path: Any) -> None:
         if Path(path) in self._names or not _is_of_index(Path(path)):

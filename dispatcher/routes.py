@@ -11,7 +11,7 @@ from tasks.app import ECHO_TASK, EXAM_TASK
 from tasks.inbox import Letter
 
 #: Exams that one bell names at most. A Celery message costs a millisecond, whatever it names.
-MOST_PKS = 64
+MOST_PKS = 128
 #: Over how many bells a few exams are spread, so that several worker processes share them.
 SPREAD = 2
 

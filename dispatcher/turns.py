@@ -235,17 +235,21 @@ class Dispatcher:
 
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
-        trace_id = (given_trace(entry.fields) or trace.derived(entry.id)).trace_id
         try:
             return Read(entry.id, decode(entry.fields))
         except InvalidCommand as error:
             reason = str(error) if entry.fields else "the entry was deleted from the stream"
         except Exception as error:
-            log.exception(Event.FAILED, entry=entry.id, trace_id=trace_id)
+            log.exception(Event.FAILED, entry=entry.id, trace_id=_trace_id(entry))
             reason = f"could not be decoded: {type(error).__name__}"
         if dead.bury(self._redis, entry=entry.id, reason=reason):
+            trace_id = _trace_id(entry)
             log.warning(Event.BURIED, entry=entry.id, reason=reason, trace_id=trace_id)
         return None
 
     def _letter(self, read: Read) -> Letter | None:
         return letter(read.command, entry=read.entry, duration_s=self._settings.exam_duration)
+
+
+def _trace_id(entry: Entry) -> str:
+    return (given_trace(entry.fields) or trace.derived(entry.id)).trace_id

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from filestore.name import PATTERN
@@ -82,6 +83,7 @@ TYPES: Mapping[str, type[Data]] = {
     "exam.expire": ExamExpire,
     "echo": Echo,
 }
+_dump = msgspec.json.Encoder().encode
 _NAMES = {model: name for name, model in TYPES.items()}
 
 
@@ -94,6 +96,11 @@ class Envelope(BaseModel):
     data: bytes
     id: Label | None = None
     source: Label | None = None
+
+
+#: The names of the envelope, as they lie in the stream; and that of the trace.
+_FIELDS = {name.encode(): name for name in Envelope.model_fields}
+_TRACE = trace.NAME.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +125,8 @@ class Command:
 
 def encode(command: Command) -> dict[str, str]:
     """Make the fields of a stream entry; what was not given is left out."""
-    fields = {"type": command.type, "data": command.data.model_dump_json(exclude_none=True)}
+    data = {name: value for name, value in command.data if value is not None}
+    fields = {"type": command.type, "data": _dump(data).decode()}
     if command.id is not None:
         fields["id"] = command.id
     if command.source is not None:
@@ -138,8 +146,10 @@ def decode(fields: Iterable[tuple[bytes, bytes]]) -> Command:
     known: dict[str, bytes] = {}
     pairs = tuple(fields)
     for name, value in pairs:
-        field = name.decode("utf-8", "replace")
-        if field in Envelope.model_fields and field in known:
+        field = _FIELDS.get(name)
+        if field is None:
+            continue
+        if field in known:
             raise InvalidCommand(Fault(field, "stands twice in the entry"))
         known[field] = value
     return _decode_known(known, traced=given_trace(pairs))
@@ -151,7 +161,7 @@ def given_trace(fields: Iterable[tuple[bytes, bytes]]) -> Trace | None:
 
     None also for a malformed one, or two: no command is buried for that, nobody would apply it.
     """
-    given = [value for name, value in fields if name == trace.NAME.encode()]
+    given = [value for name, value in fields if name == _TRACE]
     return trace.parse(given[0].decode("latin-1")) if len(given) == 1 else None
 
 

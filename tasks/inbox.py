@@ -1,6 +1,5 @@
 """Inbox: the commands of one exam that wait to be applied, and how they are written there."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -8,6 +7,7 @@ from importlib.resources import files
 from time import monotonic
 from typing import Any
 
+import msgspec
 from redis import Redis
 from redis.commands.core import Script
 
@@ -15,6 +15,8 @@ from filestore.fact import Fact, Type
 from ops import keys, trace
 from ops.trace import Trace
 from tasks import attempts
+
+_dump, _load = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Post:
 def encode(letter: Letter) -> str:
     """Make what stands in the inbox, but for the ingress time before it."""
     traced = [trace.header(letter.trace)] if letter.trace else []
-    return json.dumps([letter.command, letter.source, letter.type, letter.value, *traced])
+    return _dump([letter.command, letter.source, letter.type, letter.value, *traced]).decode()
 
 
 def decode(entry: str, text: str) -> tuple[Fact, Trace]:
@@ -73,10 +75,10 @@ def decode(entry: str, text: str) -> tuple[Fact, Trace]:
     Read ``<ingress ms> <letter>``, and the trace in it or of the entry.
 
     Raises:
-        ValueError: No dispatcher wrote this.
+        ValueError, msgspec.DecodeError: No dispatcher wrote this.
     """
     at_ms, _, letter = text.partition(" ")
-    match json.loads(letter):
+    match _load(letter):
         case [str(command), str() | None as source, str(kind), int() | str() as value, *more]:
             fact = Fact(
                 at_ms=int(at_ms),
@@ -121,7 +123,7 @@ def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Po
         entry = name.decode("utf-8", "surrogateescape")
         try:
             fact, traced = decode(entry, text.decode())
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, msgspec.DecodeError):
             foreign.append(entry)
         else:
             facts.append(fact)

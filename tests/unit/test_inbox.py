@@ -17,7 +17,7 @@ FACT = Fact(at_ms=5, entry="5-0", command="k-1", source=None, type=Type.FINISH, 
 
 def test_letter_is_one_short_line() -> None:
     """A letter holds what its entry's id and its inbox's name do not say already."""
-    assert encode(LETTER) == '["k-1", null, "exam.finish", "pass"]'
+    assert encode(LETTER) == '["k-1",null,"exam.finish","pass"]'
 
 
 def test_ingress_time_stands_before_the_letter() -> None:
@@ -33,7 +33,7 @@ def test_trace_stands_behind_the_letter() -> None:
     """A letter carries the trace of its command."""
     text = encode(replace(LETTER, trace=trace.parse(TRACEPARENT)))
 
-    assert text == f'["k-1", null, "exam.finish", "pass", "{TRACEPARENT}"]'
+    assert text == f'["k-1",null,"exam.finish","pass","{TRACEPARENT}"]'
     fact, traced = decode("5-0", f"5 {text}")
     assert (FACT, TRACEPARENT) == (fact, trace.header(traced))
 

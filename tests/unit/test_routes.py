@@ -141,8 +141,8 @@ def test_few_exams_get_a_bell_each(count: int) -> None:
         (5, [3, 2]),
         (8, [4, 4]),
         (100, [50, 50]),
-        (SPREAD * MOST_PKS, [64, 64]),
-        (SPREAD * MOST_PKS + 1, [64, 64, 1]),
+        (SPREAD * MOST_PKS, [128, 128]),
+        (SPREAD * MOST_PKS + 1, [128, 128, 1]),
     ],
 )
 def test_backlog_rings_for_many(count: int, sizes: list[int]) -> None:

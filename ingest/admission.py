@@ -96,9 +96,11 @@ class Admission:
             raise Refusal(problem(Name.FORBIDDEN, said))
         return key
 
-    def admit_now(self, headers: Sequence[str], address: str | None) -> ApiKey | Anyone | None:
+    def admit_now(
+        self, route: tuple[str, str], headers: Sequence[str], address: str | None
+    ) -> ApiKey | Anyone | None:
         """
-        Let a start in without waiting for anything, where that is possible.
+        Let a request in without waiting for anything, where that is possible.
 
         Args:
             headers: All that it has by the name of ``Authorization``.
@@ -115,8 +117,8 @@ class Admission:
             key = identify(keys, _only(headers), now_ms=time.time_ns() // 1_000_000)
         except Denied:
             return None
-        may = key.scope.includes(Scope.WRITE) and self._rates.has_room(key, address)
-        return key if may else None
+        may = key.scope.includes(self._scopes[route] or LEAST)
+        return key if may and self._rates.has_room(key, address) else None
 
     async def hold(self, request: web.Request, lines: int) -> None:
         """

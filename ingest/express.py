@@ -24,6 +24,7 @@ from ingest.admission import Admission
 from ingest.answering import fault
 from ingest.bodies import JSON_TYPE, MAX_BODY_BYTES
 from ingest.commands import Command, ExamStart, parse
+from ingest.failed import Failed
 from ingest.faults import InvalidCommand
 from ingest.gauge import Gauge
 from ingest.meter import Meter
@@ -32,8 +33,10 @@ from ingest.producer import Producer
 from ops import telemetry, trace
 from ops.events import Event
 from ops.settings import Settings
+from ops.trace import Trace
 
 PATH = "/exams"
+ROUTE = ("POST", PATH)
 TYPE = "exam.start"
 #: Headers that an ordinary start may have: none of them changes what is answered. The last one
 #: says who asks.
@@ -52,7 +55,7 @@ ORDINARY = frozenset(
 )
 CONTENT_TYPE = JSON_TYPE.encode()
 #: How it is counted: by method, route, class of its status, and whether it waited.
-LABELS = ("POST", PATH, "2xx", "false")
+LABELS = (*ROUTE, "2xx", "false")
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 _quoted = json.encoder.encode_basestring_ascii
@@ -69,7 +72,7 @@ class Way(Protocol):
     def answer(self, text: bytes) -> None:
         """Send an answer, unless the client is gone; go on with what came meanwhile."""
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, failed: Failed) -> None:
         """Leave it to the application to answer with what went wrong."""
 
     def abort(self) -> None:
@@ -94,32 +97,39 @@ class Express:
         self._meter = meter
         self._headers = "".join(f"{name}: {text}\r\n" for name, text in _headers(settings).items())
 
-    def take(self, head: RawRequestMessage, body: bytes, way: Way) -> bool:
-        """Put a start on its way, and see to its answer; or say that it is not an ordinary one."""
-        shown = shown_keys(head)
-        if shown is None or telemetry.is_on() or (data := read(body)) is None:
+    def take(self, shown: Sequence[str], body: bytes, way: Way) -> bool:
+        """
+        Put a start on its way, and see to its answer; or say that it is not an ordinary one.
+
+        Args:
+            shown: What its head shows, by `shown_keys`.
+        """
+        if telemetry.is_on() or (data := read(body)) is None or self._gauge.why(Kind.START):
             return False
-        key = self._admission.admit_now(shown, _address(way))
-        if key is None or not self._gauge.take(Kind.START):
+        key = self._admission.admit_now(ROUTE, shown, _address(way))
+        if key is None:
             return False
+        self._gauge.count()
         name = ids.command_id(ids.new_uuid(), pk=data.pk)
-        command = Command(data=data, id=name, trace=trace.new())
-        start = _Start(self, way, data.pk, command, key.id if isinstance(key, ApiKey) else None)
-        self._producer.post(command, start, taken=start.tell)
+        own = trace.new()
+        about = {"command_id": name, "type": TYPE, "pk": data.pk}
+        if isinstance(key, ApiKey):
+            about["key"] = key.id
+        start = _Start(self, way, own, about)
+        self._producer.post(Command(data=data, id=name, trace=own), start, taken=start.tell)
         return True
 
-    def answer(self, pk: str, command: Command, entry: str) -> bytes:
+    def answer(self, own: Trace, about: Mapping[str, str], entry: str) -> bytes:
         """Write the answer to a start that was taken."""
-        assert command.id
-        assert command.trace
+        command, pk = about["command_id"], about["pk"]
         where = f"{PATH}/{pk}"
         body = (
-            f'{{"command_id":{_quoted(command.id)},"pk":{_quoted(pk)},"entry":{_quoted(entry)},'
+            f'{{"command_id":{_quoted(command)},"pk":{_quoted(pk)},"entry":{_quoted(entry)},'
             f'"location":{_quoted(where)}}}\n'
         )
         return (
             f"HTTP/1.1 202 Accepted\r\nLocation: {where}\r\nContent-Type: {JSON_TYPE}\r\n"
-            f"{trace.NAME}: {trace.header(command.trace)}\r\nContent-Length: {len(body)}\r\n"
+            f"{trace.NAME}: {trace.header(own)}\r\nContent-Length: {len(body)}\r\n"
             f"Date: {_date(int(time.time()))}\r\n{self._headers}\r\n{body}"
         ).encode()
 
@@ -132,31 +142,19 @@ class Express:
 class _Start:
     """A start on its way: what a future is elsewhere, and the task that waits for it."""
 
-    __slots__ = ("_began_s", "_command", "_express", "_is_done", "_key", "_pk", "_way")
+    __slots__ = ("_about", "_began_s", "_express", "_is_done", "_own", "_way")
 
-    def __init__(
-        self, express: Express, way: Way, pk: str, command: Command, key: str | None
-    ) -> None:
+    def __init__(self, express: Express, way: Way, own: Trace, about: Mapping[str, str]) -> None:
         self._express = express
         self._way = way
-        self._pk = pk
-        self._command = command
-        self._key = key
+        self._own = own
+        self._about = about
         self._is_done = False
         self._began_s = time.perf_counter()
 
     def tell(self, entry: str) -> None:
         """Write the line about it."""
-        own, key = self._command.trace, self._key
-        log.info(
-            Event.ACCEPTED,
-            trace_id=own and own.trace_id,
-            **({"key": key} if key else {}),
-            command_id=self._command.id,
-            type=TYPE,
-            pk=self._pk,
-            entry=entry,
-        )
+        log.info(Event.ACCEPTED, trace_id=self._own.trace_id, **self._about, entry=entry)
 
     def done(self) -> bool:
         """Whether it was answered."""
@@ -167,22 +165,24 @@ class _Start:
         self._is_done = True
         try:
             self._express.count(time.perf_counter() - self._began_s)
-            self._way.answer(self._express.answer(self._pk, self._command, entry.decode()))
+            self._way.answer(self._express.answer(self._own, self._about, entry.decode()))
         except Exception:  # a bug of ours: others wait for their answers behind it
-            log.exception(Event.FAILED, pk=self._pk)
+            log.exception(Event.FAILED, **self._about)
             self._way.abort()
 
     def set_exception(self, error: Exception) -> None:
         """Have it answered with what went wrong."""
         self._is_done = True
-        self._way.fail(fault(error))
+        self._way.fail(
+            Failed(error=fault(error), trace=self._own, about=self._about, began_s=self._began_s)
+        )
 
 
 def shown_keys(head: RawRequestMessage) -> Sequence[str] | None:
     """List what the head of an ordinary start shows as a key; None: it is not the head of one."""
     if (
         head.path != PATH
-        or head.method != "POST"
+        or head.method != ROUTE[0]
         or head.version != HttpVersion11
         or (head.should_close or head.upgrade or head.chunked or head.compression)
     ):

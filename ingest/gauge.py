@@ -73,12 +73,9 @@ class Gauge:
             raise Refusal(problem(Name.OVERLOADED, f"{why}; nothing was taken, send it again"))
         self._taken += count
 
-    def take(self, kind: Kind) -> bool:
-        """Count a command as `check` does, if there is room for it; else say that there is none."""
-        if self.why(kind):
-            return False
+    def count(self) -> None:
+        """Count a command as `check` does, for which there is room."""
         self._taken += 1
-        return True
 
     async def make_room(self, kind: Kind, *, count: int) -> None:
         """

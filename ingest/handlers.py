@@ -15,7 +15,6 @@ from ingest.answers import answer
 from ingest.bodies import JSON_TYPE, read_object
 from ingest.commands import parse
 from ingest.disk import look
-from ingest.express_connection import failure
 from ingest.faults import Fault, InvalidCommand, shorten
 from ingest.lookup import Lookup
 from ingest.presence import is_unknown
@@ -45,8 +44,6 @@ class Handlers:
 
     async def start_exam(self, request: web.Request) -> web.Response:
         """``POST /exams {"pk"?, "duration"?}``."""
-        if error := failure(request):
-            raise error
         values = await read_object(request)
         key = key_of(request)
         pk = values.setdefault("pk", ids.pk_of(key.uuid) if key else ids.new_pk())

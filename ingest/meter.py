@@ -16,6 +16,7 @@ from prometheus_client import (
 
 from ingest.calls.table import OPERATIONS
 from ingest.commands import TYPES
+from ingest.failed import FAILED
 from ingest.lines import NOT_OURS
 from ingest.preferences import APPLIED
 from ingest.problems import TABLE, Name, Problem
@@ -123,7 +124,8 @@ METER = web.AppKey("METER", Meter)
 @web.middleware
 async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Time a request, whatever comes of it."""
-    began_s = time.perf_counter()
+    failed = request.get(FAILED)
+    began_s = failed.began_s if failed else time.perf_counter()
     response = await handler(request)
     request.app[METER].answer(request, response, took_s=time.perf_counter() - began_s)
     return response

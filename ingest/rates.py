@@ -114,9 +114,9 @@ class Rates:
         if key.scope is Scope.ADMIN:
             return True
         peer = peer_of(address) if address else None
-        return not self._of_key.take(key.id) and (
-            peer is None or peer.is_local or not self._of_address.take(peer.name)
-        )
+        if peer and not peer.is_local and self._of_address.take(peer.name):
+            return False
+        return not self._of_key.take(key.id)
 
     def deny(self, address: str | None) -> None:
         """

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from structlog.contextvars import bind_contextvars
 
 from ingest import problems
 from ingest.admission import API_KEY
 from ingest.answering import Unavailable
 from ingest.answers import answer
+from ingest.failed import FAILED
 from ingest.faults import InvalidCommand
 from ingest.meter import METER
 from ingest.problems import Name, Problem, Refusal
@@ -22,12 +24,20 @@ log = structlog.get_logger()
 async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with a problem when *handler* raises."""
     try:
-        return await handler(request)
+        return await _handle(request, handler)
     except Exception as error:
         problem = to_problem(error, where=f"{request.method} {ascii(request.path)[1:-1]}")
         tell(problem, error, request)
         request.app[METER].refuse(request, problem)
         return say(problem, _headers(problem, error))
+
+
+async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have a request handled, unless it was and failed."""
+    if failed := request.get(FAILED):
+        bind_contextvars(**failed.about)
+        raise failed.error
+    return await handler(request)
 
 
 def say(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:

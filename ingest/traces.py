@@ -4,6 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bind_contextvars
 
+from ingest.failed import FAILED
 from ops import telemetry, trace
 from ops.trace import Trace
 
@@ -19,7 +20,10 @@ async def follow(request: web.Request, handler: Handler) -> web.StreamResponse:
     received = _received(request)
     about = request[ABOUT] = _about(request) if telemetry.is_on() else {}
     with telemetry.span(_name(about), received, about, kind="server") as recorded:
-        own = _own(received) if recorded is None or recorded is received else recorded
+        if failed := request.get(FAILED):
+            own = failed.trace
+        else:
+            own = _own(received) if recorded is None or recorded is received else recorded
         request[TRACE] = own
         bind_contextvars(trace_id=own.trace_id)  # aiohttp gives each request a context of its own
         response = await handler(request)

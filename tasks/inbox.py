@@ -75,7 +75,7 @@ def decode(entry: str, text: str) -> tuple[Fact, Trace]:
     Read ``<ingress ms> <letter>``, and the trace in it or of the entry.
 
     Raises:
-        ValueError, msgspec.DecodeError: No dispatcher wrote this.
+        ValueError: No dispatcher wrote this.
     """
     at_ms, _, letter = text.partition(" ")
     match _load(letter):
@@ -123,7 +123,7 @@ def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Po
         entry = name.decode("utf-8", "surrogateescape")
         try:
             fact, traced = decode(entry, text.decode())
-        except (ValueError, RecursionError, msgspec.DecodeError):
+        except (ValueError, RecursionError):
             foreign.append(entry)
         else:
             facts.append(fact)

@@ -63,11 +63,12 @@ def settle(redis: Redis, applied: Sequence[Applied]) -> None:
             if change.status is not None:
                 statuses[change.status] += 1
         counted.update(tallied(one.records, now_ms=one.now_ms))
-        books.hdel(keys.inbox(one.exam.pk), *one.entries)
     for status, number in statuses.items():
         books.hincrby(keys.COUNTS, status, number)
     for field, number in counted.items():
         books.hincrby(keys.METRICS, field, number)
+    for one in applied:  # from here on it is over: whatever was refused before is done again
+        books.hdel(keys.inbox(one.exam.pk), *one.entries)
     books.xack(keys.COMMANDS, keys.GROUP, *(entry for one in applied for entry in one.entries))
     if ended := [one.exam.pk for one in applied if one.is_all]:
         attempts.end(books, *ended)

@@ -237,7 +237,7 @@ def test_buried_unchanged(client: Client, app: Celery, server: Settings) -> None
 
 
 def test_backlog(client: Client, app: Celery, server: Settings) -> None:
-    """Under backlog a bell names up to 64 exams, each once and in the order of the stream."""
+    """Under backlog a bell names up to 128 exams, each once and in the order of the stream."""
     pks = [f"e{i}" for i in range(256)]
     for pk in pks:
         push(client, {"pk": pk})

@@ -1,6 +1,7 @@
 """Ordinary starts: taken without a request for each, and answered as all others are."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,8 @@ async def test_in_turn(client: Redis, server: Settings, tmp_path: Path) -> None:
     pks = [f"t-{number}" for number in range(len(kinds))]
     assert [json.loads(answer.body)["pk"] for answer in answers] == pks
     assert [one.data.pk for one in on_stream(client).values()] == [*pks, "last"]  # type: ignore[union-attr]
-    assert gate.taken[:2] == [True, False]  # from there on aiohttp takes what it has queued
-    assert (last.status, gate.taken[-1]) == (202, True)
+    assert gate.taken == [True, True]  # behind an unusual one aiohttp takes all that it has queued
+    assert last.status == 202
 
 
 async def test_in_pieces(client: Redis, server: Settings, tmp_path: Path) -> None:
@@ -194,6 +195,96 @@ async def test_without_an_answer(
     assert unlike(quick) == unlike(slow)
     assert quick.body == slow.body
     assert gate.taken == [True, True, True]
+
+
+async def test_failure_is_told_as_any_other(breakable: Breakable, tmp_path: Path) -> None:
+    """Line, trace and time of a start that got no answer are those of an unusual one."""
+    with process(tmp_path, breakable.url) as gateway:
+        async with line_to(port_of(gateway)) as line:
+            await line.ask(start(b"{}"))
+            breakable.freeze()
+            quick, slow = await line.ask(start(b'{"pk":"q"}'), start(b'{"pk":"s"}', more=UNUSUAL))
+            breakable.thaw()
+        lines = gateway.lines("request_failed")
+        metrics = ask(gateway.url(), b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body.decode()
+        with admin(breakable.url) as client:
+            wait_until(lambda: len(on_stream(client)) >= 2, saying="Redis has done it")
+            [_, sent, *_] = on_stream(client).values()
+
+    assert (quick.status, slow.status) == (503, 503)
+    assert [set(one) for one in lines] == [set(lines[1])] * 2
+    for answer, said, pk in zip((quick, slow), lines, ("q", "s"), strict=True):
+        assert said["pk"] == pk
+        assert said["trace_id"] in answer.header("traceparent")
+    assert sent.trace
+    assert (sent.id, sent.trace.trace_id) == (lines[0]["command_id"], lines[0]["trace_id"])
+    name = "invigil_http_request_duration_seconds_sum"
+    took_s = value(metrics, name, method="POST", route="/exams", status="5xx", wait="false")
+    assert took_s is not None
+    assert took_s > 5.5  # two times three seconds, but for a timer's grain
+
+
+async def test_failure_is_not_refused(
+    breakable: Breakable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What was let in and sent is never said to be not taken: neither a rate nor a key that is none
+    any more is asked again; and the next request hears nothing of it.
+    """
+    monkeypatch.setattr(producer, "ANSWER_LIMIT_S", 0.3)
+    header, other = make(tmp_path, Scope.WRITE), make(tmp_path, Scope.WRITE)
+    shown, others = (f"Authorization: {h['Authorization']}\r\n".encode() for h in (header, other))
+    async with (
+        door(breakable.url, tmp_path, key_rate="1/hour") as gate,
+        line_to(gate.port) as line,
+    ):
+        breakable.freeze()
+        line.writer.write(start(b"{}", more=shown))
+        await until(lambda: gate.taken == [True])
+        revoke(tmp_path, header)
+        await gate.look_at_keys()
+        failed = await line.read()
+        breakable.thaw()
+        [after] = await line.ask(start(b"{}", more=others + UNUSUAL))
+
+    assert (failed.status, after.status) == (503, 202)
+    assert "not known" in json.loads(failed.body)["detail"]
+
+
+async def test_refused_counts_once(client: Redis, server: Settings, tmp_path: Path) -> None:
+    """A start that there is too much to do for takes nothing of a key's rate twice."""
+    header = make(tmp_path, Scope.WRITE)
+    more = f"Authorization: {header['Authorization']}\r\n".encode()
+    async with (
+        door(server.redis, tmp_path, key_rate="4/hour", max_waiting=1) as gate,
+        line_to(gate.port) as line,
+    ):
+        for _ in range(3):
+            client.xadd("invigil:commands", {"type": "x"})
+        answers: list[RawAnswer] = []
+        while len(answers) < 4 or answers[-1].status == 202:
+            answers += await line.ask(start(b"{}", more=more))
+
+    assert [answer.status for answer in answers if answer.status != 202][:2] != [429, 429]
+    assert sum(answer.status in (202, 503) for answer in answers) == 4
+
+
+async def test_closed_while_more_waits(
+    breakable: Breakable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many starts sent at once none is taken that is not answered, when the gateway ends."""
+    async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as line:
+        line.writer.write(b"".join(start(b"{}") for _ in range(40)))
+        await until(lambda: len(gate.taken) >= 16)
+        gate.listening.close()
+        ending = asyncio.create_task(gate.runner.cleanup())
+        answered = 0
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while (await line.read()).status == 202:
+                answered += 1
+        await ending
+    with admin(breakable.url) as client:
+        assert answered == len(on_stream(client)) == len(gate.taken)
 
 
 async def test_error_of_redis(client: Redis, server: Settings, tmp_path: Path) -> None:

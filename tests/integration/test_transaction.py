@@ -1,4 +1,4 @@
-"""Many commands in one step: done as MULTI would do them, however many there are."""
+"""Many commands in one step, however many there are: as with MULTI, but for what fails at once."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from redis import Redis
 from support.users import as_worker
 
 from ops import keys
+from ops.connect import is_away
 from tasks.transaction import MOST_WORDS, Transaction
 
 #: More than Lua has room for in one call.
@@ -59,7 +60,7 @@ def test_more_than_lua_takes(client: Redis) -> None:
 
 
 def test_goes_on_behind_an_error(client: Redis) -> None:
-    """Where one fails the others are done, and the first error is raised."""
+    """Where a key is of another type the others are done, and the first error is raised."""
     client.set(keys.EVENTS, "no stream")
     books = Transaction(as_worker(client))
 
@@ -70,6 +71,27 @@ def test_goes_on_behind_an_error(client: Redis) -> None:
         books.execute()
 
     assert client.hgetall(keys.COUNTS) == {b"a": b"1", b"b": b"1"}
+
+
+@pytest.mark.parametrize("broken", ["memory", "right"])
+def test_all_or_nothing(client: Redis, broken: str) -> None:
+    """Where Redis refuses to take more, or forbids a part, nothing comes to its end."""
+    worker = as_worker(client)
+    client.hset(keys.inbox("a"), "1-1", "x")
+    books = Transaction(worker)
+    books.zadd(keys.DEADLINES if broken == "memory" else "of somebody else", {"a": 1})
+    books.hdel(keys.inbox("a"), "1-1")
+    Transaction(worker).execute()  # it is known there
+    try:
+        client.config_set("maxmemory", 1 if broken == "memory" else 0)
+        with pytest.raises(redis.exceptions.RedisError) as raised:
+            books.execute()
+    finally:
+        client.config_set("maxmemory", 0)
+
+    assert is_away(raised.value)
+    assert client.hgetall(keys.inbox("a")) == {b"1-1": b"x"}
+    assert not client.exists(keys.DEADLINES)
 
 
 def test_nothing(client: Redis) -> None:

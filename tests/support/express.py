@@ -76,6 +76,10 @@ class Door:
     runner: web.AppRunner
     listening: asyncio.Server
 
+    async def look_at_keys(self) -> None:
+        """See at once what has changed in the file of keys."""
+        await self.runner.app[EXPRESS]._admission._keyring.look()
+
 
 @contextlib.asynccontextmanager
 async def door(redis_url: str, data: Path, **settings: Any) -> AsyncIterator[Door]:

@@ -58,7 +58,8 @@ def sweep(redis: Redis, store: Store) -> Iterator[list[Exam]]:
     Set the missing deadlines; yield, chunk by chunk, the exams that got theirs back.
 
     Goes through the store's list of open exams, and reads only the files of those that Redis has
-    no deadline for. That may still be thousands, and the caller has a lease to renew meanwhile.
+    no deadline for, and no letter: when thousands end at once that would be all of them, read in
+    vain. It may still be many, and the caller has a lease to renew meanwhile.
     """
     names = store.open_exams()
     while chunk := list(islice(names, CHUNK)):
@@ -69,8 +70,16 @@ def sweep(redis: Redis, store: Store) -> Iterator[list[Exam]]:
 
 def _restore_all(redis: Redis, store: Store, missing: list[str]) -> list[Exam]:
     moment = look(redis)
-    found = (restore(redis, store, pk, moment=moment) for pk in missing)
+    lost = missing if moment.is_idle else _without_letters(redis, missing)
+    found = (restore(redis, store, pk, moment=moment) for pk in lost)
     return [exam for exam in found if exam]
+
+
+def _without_letters(redis: Redis, pks: list[str]) -> list[str]:
+    with redis.pipeline(transaction=False) as pipeline:
+        for pk in pks:
+            pipeline.exists(keys.inbox(pk))
+        return [pk for pk, letters in zip(pks, pipeline.execute(), strict=True) if not letters]
 
 
 def look(redis: Redis) -> Moment:

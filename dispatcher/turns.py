@@ -13,6 +13,7 @@ from redis import Redis
 from dispatcher.bell import Bells
 from dispatcher.calls import echo_calls, exam_calls
 from dispatcher.line import Held, Line
+from dispatcher.own import Own
 from dispatcher.promote import promote
 from dispatcher.rebuild import Rebuilder
 from dispatcher.report import Fullness, Read, deadlines_fired, dispatched
@@ -85,6 +86,7 @@ class Dispatcher:
         self._sweeping: Iterator[list[Exam]] | None = None
         self._fullness = Fullness()
         self._line = Line()
+        self._own = Own()
         self._tell_at = 0.0
         self._has_told = False
 
@@ -99,7 +101,7 @@ class Dispatcher:
             LeaseLost: Another dispatcher is active.
         """
         self._stream.ensure_group()
-        self._line = Line()
+        self._line, self._own = Line(), Own()
         self.recover()
         self._fire_at, self._sweep_at, self._sweeping = 0.0, 0.0, None
         while not self._stop.is_set():
@@ -193,6 +195,7 @@ class Dispatcher:
             outage.STREAM.went_on(error)  # what is on the stream goes on; deadlines wait
             return WAIT_MS
         deadlines_fired(promotion.fired)
+        self._own.note(promotion.fired)
         return WAIT_MS if promotion.next_in_ms is None else promotion.next_in_ms + 1
 
     def dispatch(
@@ -236,7 +239,7 @@ class Dispatcher:
     def read(self, entry: Entry) -> Read | None:
         """Decode an entry, or bury it with the reason and return None."""
         try:
-            return Read(entry.id, decode(entry.fields))
+            return Read(entry.id, self._own.take(entry.id) or decode(entry.fields))
         except InvalidCommand as error:
             reason = str(error) if entry.fields else "the entry was deleted from the stream"
         except Exception as error:

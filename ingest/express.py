@@ -154,7 +154,16 @@ class _Start:
 
     def tell(self, entry: str) -> None:
         """Write the line about it."""
-        log.info(Event.ACCEPTED, trace_id=self._own.trace_id, **self._about, entry=entry)
+        about = self._about
+        log.info(
+            Event.ACCEPTED,
+            trace_id=self._own.trace_id,
+            **({"key": about["key"]} if "key" in about else {}),
+            command_id=about["command_id"],
+            type=TYPE,
+            pk=about["pk"],
+            entry=entry,
+        )
 
     def done(self) -> bool:
         """Whether it was answered."""
@@ -167,7 +176,7 @@ class _Start:
             self._express.count(time.perf_counter() - self._began_s)
             self._way.answer(self._express.answer(self._own, self._about, entry.decode()))
         except Exception:  # a bug of ours: others wait for their answers behind it
-            log.exception(Event.FAILED, **self._about)
+            log.exception(Event.FAILED, pk=self._about["pk"])
             self._way.abort()
 
     def set_exception(self, error: Exception) -> None:

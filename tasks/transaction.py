@@ -65,8 +65,9 @@ class Transaction:
         Have all of it done.
 
         Raises:
-            redis.exceptions.RedisError: One of them failed, and all others were done; or there was
-                no answer, and nobody knows.
+            redis.exceptions.RedisError: Redis takes nothing at present, and did nothing; or one was
+                forbidden, and those behind it were not done; or a key was of another type, and all
+                others were done; or there was no answer, and nobody knows.
         """
         _script(self._redis)(args=[msgspec.msgpack.encode(self._commands)])
 

@@ -95,6 +95,29 @@ def test_letters_wait(client: Client, store: Store) -> None:
     assert ["a"] == [exam.pk for exam in swept(client, store)]
 
 
+def test_files_of_letters_are_not_read(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When thousands end at once the sweep reads no file of theirs: each has its letter."""
+    for pk in ("a", "b", "c"):
+        save(store, pk, now_ms(client) - 61_000)
+    for pk in ("a", "c"):
+        client.hset(keys.inbox(pk), "1-0", "its expiry")
+    send(client, is_read=True)
+    read: list[str] = []
+    load = Store.load
+
+    def noted(self: Store, pk: str) -> Exam | None:
+        read.append(pk)
+        return load(self, pk)
+
+    monkeypatch.setattr(Store, "load", noted)
+
+    swept(client, store)
+
+    assert ["b"] == read
+
+
 def test_expiry_on_its_way(client: Client, store: Store) -> None:
     """An exam whose deadline has just fired is left alone while anything is under way."""
     save(store, "just", now_ms(client) - 61_000)

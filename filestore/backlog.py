@@ -9,7 +9,8 @@ from pathlib import Path
 
 class Backlog:
     """
-    A folder of empty files, named ``<pk>~<mark>``; a note of many exams has their names in it.
+    A folder of empty files, named ``<pk>~<mark>``; a note of many exams has a line for each in it,
+    which begins with its name.
 
     Each note has a mark of its own: one that is made while the exam's file is read for another
     note stays, as the file may have been read too early for it. Nothing is synced: after a power
@@ -19,14 +20,15 @@ class Backlog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, *pks: str) -> None:
+    def add(self, *lines: str) -> None:
         """
-        Note exams, whose files are on the disk.
+        Note exams, whose files are on the disk; of one alone no more than its name is kept.
 
         Raises:
             OSError: The disk did not take it.
         """
-        name, text = (pks[0], "") if len(pks) == 1 else ("", "\n".join(pks))
+        alone = lines[0].partition(" ")[0] if len(lines) == 1 else None
+        name, text = (alone, "") if alone else ("", "\n".join(lines))
         path = f"{self._folder}/{name}~{secrets.token_hex(8)}"
         try:
             _write(path, text)
@@ -41,13 +43,13 @@ class Backlog:
         except FileNotFoundError:
             return []
 
-    def pks_of(self, note: str) -> list[str]:
-        """Name the exams of a note: no pk has a ``~``. One that is gone was for somebody else."""
+    def lines_of(self, note: str) -> list[str]:
+        """Give a note's lines: no pk has a ``~``. One that is gone was for somebody else."""
         name = note.partition("~")[0]
         if name:
             return [name]
         with suppress(FileNotFoundError, UnicodeDecodeError):
-            return (self._folder / note).read_text("ascii").split()
+            return (self._folder / note).read_text("ascii").splitlines()
         return []
 
     def remove(self, note: str) -> None:

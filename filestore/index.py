@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from filestore.backlog import Backlog
 from filestore.document import from_document
 from filestore.fact import Status
-from filestore.row import Row, row_of
+from filestore.row import Row, of_line, row_of
 from filestore.table import WAIT_S, Table, Unready, try_lock
 
 #: Seconds for which `Index.prepare` waits for a list that is being made. It is made in any case.
@@ -22,8 +22,8 @@ PATIENCE_S = 1.0
 GATHER_S = 0.5
 #: Seconds between two looks at what another process is doing, or at a disk that is away.
 LOOK_S = 0.5
-#: Files read between two writes to the table.
-BATCH = 200
+#: Files read between two writes to the table; and rows that were noted, few of which need that.
+BATCH, NOTED = 200, 500
 #: Batches that who asks for a list writes at most, and seconds for which it waits for others.
 MOST_BATCHES = 5
 ASKED_WAIT_S = 0.2
@@ -71,15 +71,19 @@ class Index:
             thread.join(timeout_s)
         return not (thread and thread.is_alive())
 
-    def note(self, *pks: str) -> None:
+    def note(self, *lines: str) -> None:
         """
         Have the rows of exams written before the list is shown. Call when their files are on the
-        disk.
+        disk, under their locks.
+
+        Args:
+            lines: Of each exam its name; or its row and its file, as `filestore.row.to_line` has
+                them, which saves reading that once more.
 
         Raises:
             OSError: The disk did not take the note.
         """
-        self._backlog.add(*pks)
+        self._backlog.add(*lines)
         now = time.monotonic()
         if now >= self._gathered:
             self._gathered = now + GATHER_S
@@ -145,22 +149,33 @@ class Index:
 
     def _work_off(self, *, wait_s: float = WAIT_S) -> bool:
         """Write the rows of some noted exams; whether there were any."""
-        pks: set[str] = set()
+        lines: dict[str, str] = {}
         notes: list[str] = []
         for note in self._backlog.notes():
-            pks.update(self._backlog.pks_of(note))
+            lines.update((line.partition(" ")[0], line) for line in self._backlog.lines_of(note))
             notes.append(note)
-            if len(pks) >= BATCH:
+            if len(lines) >= NOTED:
                 break
         if not notes:
             return False
-        # Read while nobody else writes: who saves one of them now notes it again.
-        is_anew = self._table.put(_rows(map(self._path, pks)), boot=self._boot, wait_s=wait_s)
+        # Looked at while nobody else writes: who saves one of them now notes it again.
+        is_anew = self._table.put(self._noted(lines), boot=self._boot, wait_s=wait_s)
         for note in notes:
             self._backlog.remove(note)
         if is_anew:
             self._start()
         return True
+
+    def _noted(self, lines: Mapping[str, str]) -> Iterator[Row]:
+        """Give the rows of noted exams: as noted while the file is the same, else from the file."""
+        for pk, line in lines.items():
+            path, row = self._path(pk), None
+            with suppress(OSError, ValueError):
+                row = of_line(line, path.stat())
+            if row:
+                yield row
+            else:
+                yield from _rows([path])
 
     def _fill(self) -> None:
         """

@@ -1,5 +1,6 @@
 """Row: what the index keeps of an exam, and the shape of its table. Values only."""
 
+import os
 from dataclasses import dataclass
 
 from filestore.exam import Exam
@@ -63,3 +64,34 @@ def row_of(exam: Exam) -> Row:
         deadline_ms=standing.deadline_ms,
         decided_ms=standing.decided_ms,
     )
+
+
+def to_line(row: Row, file: os.stat_result) -> str:
+    """
+    Write a row, with what tells its exam's file from every other one, in one line.
+
+    A document is never changed in place: while the file is the same, so is its row.
+    """
+    values = ("-" if value is None else value for value in (*row.values(), *_identity(file)))
+    return " ".join(map(str, values))
+
+
+def of_line(line: str, file: os.stat_result) -> Row | None:
+    """Read back the row that `to_line` wrote; None if the file is another one by now, or none."""
+    match line.split(" "):
+        case [pk, status, started, deadline, decided, *identity]:
+            if identity != [str(number) for number in _identity(file)]:
+                return None
+            return Row(
+                pk=pk,
+                status=Status(status),
+                started_ms=int(started),
+                deadline_ms=int(deadline),
+                decided_ms=None if decided == "-" else int(decided),
+            )
+        case _:
+            return None
+
+
+def _identity(file: os.stat_result) -> tuple[int, int, int]:
+    return file.st_ino, file.st_mtime_ns, file.st_size

@@ -14,6 +14,7 @@ from filestore.fact import Status
 from filestore.index import Index, boot_of_machine
 from filestore.lock import LOCK_WAIT_S, Locked, held, held_together
 from filestore.name import checked, is_name, shard_of
+from filestore.row import row_of, to_line
 from filestore.spares import Spares
 
 #: End of the name of a file that is being written: no pattern for documents matches it.
@@ -38,8 +39,7 @@ class Store:
         self._root = root
         self._tmp = root / ".tmp"
         self._lock = root / ".lock"
-        self._open = root / ".open"
-        self._damaged = root / ".damaged"
+        self._open, self._damaged = root / ".open", root / ".damaged"
         self._known: set[str] = set()
         boot = boot_of_machine()
         self._spares = Spares(root / ".spare", boot=boot)
@@ -67,8 +67,7 @@ class Store:
         Whether the exam has been started.
 
         Raises:
-            OSError: The disk does not say. Not False, as from `Path.exists`: a result that was in
-                time would be turned away.
+            OSError: The disk does not say; False would turn away a result that was in time.
         """
         try:
             os.stat(self._where(pk))  # noqa: PTH116 - a third of what Path takes
@@ -168,7 +167,8 @@ class Store:
         for exam in exams:
             if exam.standing.status is not Status.STARTED:
                 self.close(exam.pk)
-        self.index.note(*(exam.pk for exam in exams))  # last: a repeat finds files, and syncs
+        seen = ((row_of(exam), os.stat(file.path)) for exam, file in zip(exams, files, strict=True))  # noqa: PTH116
+        self.index.note(*(to_line(row, file) for row, file in seen))  # last: a repeat finds files
 
     def open_exams(self) -> Iterator[str]:
         """Name the open exams, in no order, without reading them."""

@@ -377,6 +377,55 @@ def test_killed_with_notes(store: Store, root: Path, stopped: Callable[[], None]
     assert "a" in names(other)
 
 
+def test_noted_rows_need_no_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of exams that were saved together the rows are noted, and no file is read once more."""
+    names(store)  # what is there already
+    exams = [exam_of(f"n{number}", at_ms=number) for number in range(5)]
+    decided = exam_of("n3", at_ms=3, result="pass")
+    with monkeypatch.context() as patched:
+        patched.setattr(Index, "_work_off", lambda *_, **__: False)
+        store.save_all(exams)
+        store.save_all([decided, exam_of("n9", at_ms=9)])  # the first note of n3 is stale by now
+    read: list[str] = []
+    rows = index_module._rows
+
+    def noted(paths: Iterable[Path]) -> Iterator[Row]:
+        some = list(paths)
+        read.extend(path.stem for path in some)
+        return rows(some)
+
+    monkeypatch.setattr(index_module, "_rows", noted)
+
+    found = {row.pk: row for row in store.index.page(limit=50)}
+
+    assert [] == [pk for pk in read if pk != "n3"]
+    expected = [*exams[:3], decided, exams[4], exam_of("n9", at_ms=9)]
+    assert [row_of(exam) for exam in expected] == [found[exam.pk] for exam in expected]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "n1",
+        "n1 started 1 2 - 3 4 5",
+        "n1 started x 2 - {file}",
+        "n1 gone 1 2 - {file}",
+        "n1 started 1",
+        "n1 " + "9" * 5_000,
+        "",
+        "elsewhere started 1 2 - {file}",
+    ],
+)
+def test_odd_notes(store: Store, root: Path, line: str) -> None:
+    """Whatever stands in a note, the list says what the files do."""
+    row = save(store, "n1", at_ms=1)
+    seen = store.path("n1").stat()
+    file = f"{seen.st_ino} {seen.st_mtime_ns} {seen.st_size}"
+    (root / ".index.late" / "~0123456789abcdef").write_text(line.format(file=file))
+
+    assert [row] == store.index.page(limit=50)
+
+
 def test_who_asks_sees_what_was_saved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits to be written with more is written when somebody asks."""
     monkeypatch.setattr(index_module, "GATHER_S", 3_600.0)

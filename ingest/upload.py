@@ -25,7 +25,7 @@ from ops.journal import together
 T = TypeVar("T")
 
 #: Lines that are worked on before another request has its turn.
-BREATH = 10
+BREATH = 20
 #: An answer to one line.
 Said: TypeAlias = Mapping[str, object]
 

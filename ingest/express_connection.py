@@ -17,7 +17,6 @@ class ExpressConnection(Connection):
     How that goes beside aiohttp's own way: a start that is on its way stays the first of
     `_messages` until it is answered, so that it keeps its turn, and what would handle it sleeps at
     `_waiter`. What is left to aiohttp wakes that; nothing of it has been taken out then.
-
     """
 
     __slots__ = ("_express", "_failed", "_is_express")

@@ -125,7 +125,7 @@ class Command:
 
 def encode(command: Command) -> dict[str, str]:
     """Make the fields of a stream entry; what was not given is left out."""
-    data = {name: value for name, value in command.data if value is not None}
+    data = {name: value for name, value in vars(command.data).items() if value is not None}
     fields = {"type": command.type, "data": _dump(data).decode()}
     if command.id is not None:
         fields["id"] = command.id

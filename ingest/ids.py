@@ -9,6 +9,8 @@ from ops import chance
 
 #: Bytes of noise in a UUIDv7 (the 6 bits of version and variant are overwritten) and in a pk.
 NOISE_BYTES = 10
+#: What becomes of the hex digit whose upper half says that a UUID is one of the RFC's.
+_VARIANT = {f"{digit:x}": f"{digit & 0x3 | 0x8:x}" for digit in range(16)}
 #: An exam's name, as `ingest/commands.py` has it, where there is one; then a UUID.
 _COMMAND_ID = re.compile(
     r"(?:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\.)?"
@@ -26,10 +28,9 @@ def uuid7(*, unix_ms: int, noise: bytes) -> str:
 
     Source: RFC 9562, section 5.7; the standard library has it from Python 3.14.
     """
-    value = unix_ms << 80 | int.from_bytes(noise)
-    version = value & ~(0xF << 76) | 0x7 << 76
-    text = f"{version & ~(0x3 << 62) | 0x2 << 62:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_hex, hexes = f"{unix_ms:012x}", noise.hex()
+    variant = _VARIANT[hexes[4]]
+    return f"{time_hex[:8]}-{time_hex[8:]}-7{hexes[1:4]}-{variant}{hexes[5:8]}-{hexes[8:]}"
 
 
 def new_uuid() -> str:

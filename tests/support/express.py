@@ -13,6 +13,7 @@ from aiohttp import web
 from filestore.store import Store
 from ingest.connections import Connections
 from ingest.gateway import EXPRESS, make_app
+from ingest.pressure import Kind
 from ops.settings import Settings
 from support.raw_http import HEAD_END, RawAnswer, parsed
 from support.users import as_gateway
@@ -75,6 +76,10 @@ class Door:
     taken: list[bool]
     runner: web.AppRunner
     listening: asyncio.Server
+
+    def is_full(self) -> bool:
+        """Whether starts are turned away, as there is too much to do."""
+        return self.runner.app[EXPRESS]._gauge.why(Kind.START) is not None
 
     async def look_at_keys(self) -> None:
         """See at once what has changed in the file of keys."""

@@ -107,6 +107,18 @@ class Acceptance:
         return entry, is_first
 
 
+def location(pk: str) -> str:
+    """Say where an exam is to be found."""
+    return f"/exams/{pk}"
+
+
+def taken(name: str, entry: str, *, pk: str | None) -> dict[str, str]:
+    """Say that a command was taken, about which exam, and where that is to be found."""
+    if pk is None:
+        return {"command_id": name, "entry": entry}
+    return {"command_id": name, "pk": pk, "entry": entry, "location": location(pk)}
+
+
 def _teller() -> Callable[[str], None]:
     """Make what says, from elsewhere, that the command of this context was taken."""
     context = copy_context()
@@ -120,15 +132,8 @@ def _teller() -> Callable[[str], None]:
 def _taken(
     name: str, entry: str, *, pk: str | None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    exam = {"pk": pk} if pk else {}
-    where = {"Location": f"/exams/{pk}"} if pk else {}
-    body = {
-        "command_id": name,
-        **exam,
-        "entry": entry,
-        **{n.lower(): at for n, at in where.items()},
-    }
-    return answer(body, status=202, headers={**where, **(headers or {})})
+    where = {"Location": location(pk)} if pk else {}
+    return answer(taken(name, entry, pk=pk), status=202, headers={**where, **(headers or {})})
 
 
 def _judged(found: Judged, *, pk: str, headers: Mapping[str, str]) -> web.Response:
@@ -136,7 +141,7 @@ def _judged(found: Judged, *, pk: str, headers: Mapping[str, str]) -> web.Respon
     record = found.record
     if found.reason is None:
         is_start = record["type"] == Type.START
-        where = {"Location": f"/exams/{pk}"} if is_start else {}
+        where = {"Location": location(pk)} if is_start else {}
         return web.Response(
             body=found.document,
             status=201 if is_start else 200,

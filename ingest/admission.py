@@ -5,7 +5,6 @@ import contextlib
 import contextvars
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
 
 import structlog
 from aiohttp import web
@@ -25,13 +24,6 @@ API_KEY = web.RequestKey("API_KEY", ApiKey)
 DENIED = {401, 403}
 #: What nobody has described needs as much as any call; nobody learns without a key what there is.
 LEAST = Scope.READ
-
-
-class Anyone(Enum):
-    """Who needs no key."""
-
-    MAY = "anyone"
-
 
 Scopes = Mapping[tuple[str, str], Scope | None]
 
@@ -87,10 +79,8 @@ class Admission:
         except KeysAway as error:
             said = "the keys cannot be read; nobody is let in until an operator has looked"
             raise Refusal(problem(Name.UNAVAILABLE, said)) from error
-        if self._is_local and not keys:
-            return None
-        key = _identify(request, keys)
-        if not key.scope.includes(needed):
+        key = self._identify(request, keys)
+        if key and not key.scope.includes(needed):
             request[API_KEY] = key
             said = f"the key {key.id} may {key.scope}; this call needs {needed}"
             raise Refusal(problem(Name.FORBIDDEN, said))
@@ -98,7 +88,7 @@ class Admission:
 
     def admit_now(
         self, route: tuple[str, str], headers: Sequence[str], address: str | None
-    ) -> ApiKey | Anyone | None:
+    ) -> ApiKey | None:
         """
         Let a request in without waiting for anything, where that is possible.
 
@@ -106,19 +96,19 @@ class Admission:
             headers: All that it has by the name of ``Authorization``.
 
         Returns:
-            Its key, or that it needs none; or None: `admit` is to see to it, and to say no.
+            Its key; None where nobody needs one.
+
+        Raises:
+            Denied: It is not to be let in, or not so fast: `admit` is to see to it.
         """
         keys = self._keyring.known
         if keys is None:
-            return None
-        if self._is_local and not keys:
-            return Anyone.MAY
-        try:
-            key = identify(keys, _only(headers), now_ms=time.time_ns() // 1_000_000)
-        except Denied:
-            return None
-        may = key.scope.includes(self._scopes[route] or LEAST)
-        return key if may and self._rates.has_room(key, address) else None
+            raise Denied("the keys are to be looked at first")
+        key = self._whose(keys, headers)
+        may = key is None or key.scope.includes(self._scopes[route] or LEAST)
+        if not may or (key and not self._rates.has_room(key, address)):
+            raise Denied("not with this key, or not now")
+        return key
 
     async def hold(self, request: web.Request, lines: int) -> None:
         """
@@ -182,6 +172,26 @@ class Admission:
                 self._rates.deny(request.remote)
             raise
 
+    def _whose(self, keys: Mapping[str, ApiKey], headers: Sequence[str]) -> ApiKey | None:
+        """
+        Find whose key headers ``Authorization`` show; None where nobody needs one.
+
+        Raises:
+            Denied: Nobody's.
+        """
+        if self._is_local and not keys:
+            return None
+        header = headers[0] if len(headers) == 1 else None
+        return identify(keys, header, now_ms=time.time_ns() // 1_000_000)
+
+    def _identify(self, request: web.Request, keys: Mapping[str, ApiKey]) -> ApiKey | None:
+        try:
+            return self._whose(keys, request.headers.getall("Authorization", []))
+        except Denied as denied:
+            if denied.key:
+                request[API_KEY] = keys[denied.key]
+            raise Refusal(problem(Name.UNAUTHORIZED, str(denied))) from denied
+
     def _needed(self, request: web.Request) -> Scope | None:
         if request.path in self._open:  # whatever the method: who may not use one is told so
             return None
@@ -193,18 +203,3 @@ class Admission:
 def scopes_of(operations: Iterable[Operation]) -> Scopes:
     """Take from each operation what it needs."""
     return {operation.route: operation.scope for operation in operations}
-
-
-def _only(headers: Sequence[str]) -> str | None:
-    """Take the one header that there may be."""
-    return headers[0] if len(headers) == 1 else None
-
-
-def _identify(request: web.Request, keys: Mapping[str, ApiKey]) -> ApiKey:
-    try:
-        header = _only(request.headers.getall("Authorization", []))
-        return identify(keys, header, now_ms=time.time_ns() // 1_000_000)
-    except Denied as denied:
-        if denied.key:
-            request[API_KEY] = keys[denied.key]
-        raise Refusal(problem(Name.UNAUTHORIZED, str(denied))) from denied

@@ -55,7 +55,7 @@ async def answering(*, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[None]:
         raise absence(error) from error
 
 
-def absence(error: Exception) -> Unavailable:
+def absence(error: redis.exceptions.RedisError) -> Unavailable:
     """Say what an error of Redis' means for who waits for a command."""
     advice = NO_MORE_IDS if is_exhausted(error) else UNKNOWN
     return Unavailable(f"{type(error).__name__}: {error}", advice=advice)
@@ -63,8 +63,9 @@ def absence(error: Exception) -> Unavailable:
 
 def fault(error: Exception) -> Exception:
     """Give what went wrong on the way to Redis its name, where another try, later, can cure it."""
-    is_redis = isinstance(error, redis.exceptions.RedisError) and is_away(error)
-    return absence(error) if is_redis else error
+    if isinstance(error, redis.exceptions.RedisError) and is_away(error):
+        return absence(error)
+    return error
 
 
 async def takes_commands(client: "redis.asyncio.Redis") -> bool:

@@ -7,7 +7,6 @@ way is for the common case alone. Whatever has anything unusual in it, or is to 
 through aiohttp's application, whose answers are the same but for what they say.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
@@ -19,7 +18,8 @@ import structlog
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from ingest import hardening, ids
-from ingest.access import ApiKey
+from ingest.acceptance import taken
+from ingest.access import Denied
 from ingest.admission import Admission
 from ingest.answering import fault
 from ingest.bodies import JSON_TYPE, MAX_BODY_BYTES
@@ -58,7 +58,7 @@ CONTENT_TYPE = JSON_TYPE.encode()
 LABELS = (*ROUTE, "2xx", "false")
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
-_quoted = json.encoder.encode_basestring_ascii
+_encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 
 
@@ -95,7 +95,8 @@ class Express:
         self._gauge = gauge
         self._admission = admission
         self._meter = meter
-        self._headers = "".join(f"{name}: {text}\r\n" for name, text in _headers(settings).items())
+        headers = hardening.of_every_answer(settings)
+        self._headers = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
 
     def take(self, shown: Sequence[str], body: bytes, way: Way) -> bool:
         """
@@ -106,14 +107,15 @@ class Express:
         """
         if telemetry.is_on() or (data := read(body)) is None or self._gauge.why(Kind.START):
             return False
-        key = self._admission.admit_now(ROUTE, shown, _address(way))
-        if key is None:
+        try:
+            key = self._admission.admit_now(ROUTE, shown, _address(way))
+        except Denied:
             return False
         self._gauge.count()
         name = ids.command_id(ids.new_uuid(), pk=data.pk)
         own = trace.new()
         about = {"command_id": name, "type": TYPE, "pk": data.pk}
-        if isinstance(key, ApiKey):
+        if key:
             about["key"] = key.id
         start = _Start(self, way, own, about)
         self._producer.post(Command(data=data, id=name, trace=own), start, taken=start.tell)
@@ -121,17 +123,14 @@ class Express:
 
     def answer(self, own: Trace, about: Mapping[str, str], entry: str) -> bytes:
         """Write the answer to a start that was taken."""
-        command, pk = about["command_id"], about["pk"]
-        where = f"{PATH}/{pk}"
-        body = (
-            f'{{"command_id":{_quoted(command)},"pk":{_quoted(pk)},"entry":{_quoted(entry)},'
-            f'"location":{_quoted(where)}}}\n'
+        said = taken(about["command_id"], entry, pk=about["pk"])
+        body = _encode(said) + b"\n"  # of names in ASCII, which `answers` would write alike
+        head = (
+            f"HTTP/1.1 202 Accepted\r\nLocation: {said['location']}\r\n"
+            f"Content-Type: {JSON_TYPE}\r\n{trace.NAME}: {trace.header(own)}\r\n"
+            f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n{self._headers}\r\n"
         )
-        return (
-            f"HTTP/1.1 202 Accepted\r\nLocation: {where}\r\nContent-Type: {JSON_TYPE}\r\n"
-            f"{trace.NAME}: {trace.header(own)}\r\nContent-Length: {len(body)}\r\n"
-            f"Date: {_date(int(time.time()))}\r\n{self._headers}\r\n{body}"
-        ).encode()
+        return head.encode() + body
 
     def count(self, took_s: float) -> None:
         """Count a start that was taken."""
@@ -242,12 +241,6 @@ def _address(way: Way) -> str | None:
     """Where a client comes from, as a request's `remote` has it."""
     peer = way.peername
     return peer[0] if isinstance(peer, tuple) else peer
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    """List what every answer has, as `hardening` adds it."""
-    own = hardening.SECURE_HEADERS if settings.scheme == "https" else hardening.HEADERS
-    return {**own, **({"Vary": "Origin"} if settings.cors_origins else {})}
 
 
 @lru_cache(maxsize=2)

@@ -6,6 +6,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import istr
 
+from ops.settings import Settings
+
 SERVER = istr("Server")
 #: Of every answer that does not say otherwise. aiohttp would name itself and its version as server.
 HEADERS: dict[str, str] = {
@@ -25,11 +27,25 @@ ANSWER_HEADERS = "Link, Location, Preference-Applied, Retry-After, traceparent"
 MAX_AGE_S = 600
 
 
+#: Where pages of other sites may call, also of an answer to none: caches keep one of both.
+VARY = ("Vary", "Origin")
+
+
+def of_every_answer(settings: Settings) -> dict[str, str]:
+    """List what `harden` and `Origins.allow` add to an answer that is asked for by no page."""
+    own = _headers(is_secure=settings.scheme == "https")
+    return {**own, **(dict([VARY]) if settings.cors_origins else {})}
+
+
+def _headers(*, is_secure: bool) -> dict[str, str]:
+    return SECURE_HEADERS if is_secure else HEADERS
+
+
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers to an answer that is about to go out (for ``on_response_prepare``)."""
     headers = response.headers
     headers[SERVER] = HEADERS[SERVER]  # aiohttp has set it already
-    for name, value in (SECURE_HEADERS if request.secure else HEADERS).items():
+    for name, value in _headers(is_secure=request.secure).items():
         headers.setdefault(name, value)
 
 
@@ -63,7 +79,7 @@ class Origins:
         """Let a page see an answer that is about to go out (for ``on_response_prepare``)."""
         if not self._allowed:
             return
-        response.headers.add("Vary", "Origin")  # also where there is none: caches keep one of both
+        response.headers.add(*VARY)
         if origin := self._origin(request):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS

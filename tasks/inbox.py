@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.resources import files
 from time import monotonic
 from typing import Any
 
 import msgspec
 from redis import Redis
-from redis.commands.core import Script
 
 from filestore.fact import Fact, Type
 from ops import keys, trace
 from ops.trace import Trace
 from tasks import attempts
+from tasks.scripts import script
 
 _dump, _load = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
@@ -101,18 +99,12 @@ def read(redis: Redis, pk: str) -> Post:
 def read_all(redis: Redis, pks: Sequence[str]) -> dict[str, Post]:
     """Look into several exams' inboxes, as `read` does into one."""
     names = [name for pk in pks for name in (keys.inbox(pk), keys.attempts(pk))]
-    reply: Any = _look(redis)(keys=names, args=[attempts.ALL, attempts.KEPT_S])
+    reply: Any = script(redis, "look.lua")(keys=names, args=[attempts.ALL, attempts.KEPT_S])
     now_ms, *found = reply
     return {
         pk: _sort_out(dict(zip(flat[::2], flat[1::2], strict=True)), now_ms=now_ms, attempt=attempt)
         for pk, flat, attempt in zip(pks, found[::2], found[1::2], strict=True)
     }
-
-
-@lru_cache(maxsize=8)
-def _look(redis: Redis) -> Script:
-    """Make the script for a client, once: its digest costs more than to call it."""
-    return redis.register_script(files("tasks").joinpath("look.lua").read_text())
 
 
 def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Post:

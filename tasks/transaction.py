@@ -1,13 +1,12 @@
 """Transaction: many commands that Redis does in one step, sent as one argument."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from importlib.resources import files
 from itertools import islice
 
 import msgspec
 from redis import Redis
-from redis.commands.core import Script
+
+from tasks.scripts import script
 
 #: Words of one command, at most; Lua has no room for more than some 8,000.
 MOST_WORDS = 1_000
@@ -69,7 +68,7 @@ class Transaction:
                 forbidden, and those behind it were not done; or a key was of another type, and all
                 others were done; or there was no answer, and nobody knows.
         """
-        _script(self._redis)(args=[msgspec.msgpack.encode(self._commands)])
+        script(self._redis, "transaction.lua")(args=[msgspec.msgpack.encode(self._commands)])
 
     def _add(self, *words: str) -> None:
         self._commands.append(words)
@@ -77,9 +76,3 @@ class Transaction:
 
 def _portions(words: Sequence[str]) -> Iterator[Sequence[str]]:
     return (words[at : at + MOST_WORDS] for at in range(0, len(words), MOST_WORDS))
-
-
-@lru_cache(maxsize=8)
-def _script(redis: Redis) -> Script:
-    """Make the script for a client, once: its digest costs more than to call it."""
-    return redis.register_script(files("tasks").joinpath("transaction.lua").read_text())

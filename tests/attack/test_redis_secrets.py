@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.stack import Stack, running
-from support.users import ADMIN, variables
+from support.users import ADMIN, admin, variables
 from support.waiting import wait_until
 
 from ops.settings import Settings
@@ -25,6 +25,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, server: Settings) -> Iterato
         "INVIGIL_KEY": KEY,
         "INVIGIL_LOG_LEVEL": "debug",
     }
+    with admin(server.redis) as client:
+        client.flushall()  # no events of other tests, which a digest could not tell of
     folder = tmp_path_factory.mktemp("stack")
     with running(folder, redis_url=None, variables=given, mail_every=1) as stack:
         yield stack

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.strategies import JSON, PKS
 
 from dispatcher.routes import letter
 from filestore.fact import Fact, Type
@@ -33,7 +34,6 @@ from tasks import inbox
 #: Characters. What a line of the log and a field of a dead letter may reasonably have.
 MAX_MESSAGE = 4096
 
-PKS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 LABELS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=MAX_ID)
 EXAM_DATA: st.SearchStrategy[Data] = st.one_of(
     st.builds(ExamStart, pk=PKS, duration=st.none() | st.integers(1, MAX_DURATION_S)),
@@ -51,11 +51,6 @@ OWN = {"id": st.none() | LABELS, "trace": st.none() | TRACES}
 EXAM_COMMANDS = st.builds(Command, data=EXAM_DATA, source=st.none() | LABELS, **OWN)
 COMMANDS = EXAM_COMMANDS | st.builds(Command, data=ECHOES, **OWN)
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
 #: Objects that look like the data of a command, and are not quite.
 ALMOST = st.dictionaries(
     st.sampled_from(("pk", "duration", "status", "deadline", "text", "delay")) | st.text(),

@@ -4,18 +4,13 @@ import json
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.strategies import JSON, PKS
 
 from ingest import express
 from ingest.commands import ExamStart, parse
 from ingest.faults import InvalidCommand
 from ingest.strict_json import load_json
 
-PKS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
 #: Pieces of which bodies are made that are almost right.
 NAMES = st.sampled_from(['"pk"', '"duration"', '"p\\u006b"', '"x"', "pk"])
 VALUES = st.one_of(

@@ -17,17 +17,37 @@ class ExpressConnection(Connection):
     How that goes beside aiohttp's own way: a start that is on its way stays the first of
     `_messages` until it is answered, so that it keeps its turn, and what would handle it sleeps at
     `_waiter`. What is left to aiohttp wakes that; nothing of it has been taken out then.
+
+    A client that has its answer asks again before aiohttp's handler is back at its waiter, which
+    takes it a turn of the loop. What comes then is kept for that turn: else this request, and all
+    that follow it as quickly, would go aiohttp's way.
     """
 
-    __slots__ = ("_express", "_failed", "_is_express")
+    __slots__ = ("_early", "_express", "_failed", "_is_express")
 
     def __init__(self, server: web.Server, register: Register, express: Express) -> None:
         super().__init__(server, register)
         self._failed: Failed | None = None
         self._express = express
         self._is_express = False
+        self._early = b""
 
     def data_received(self, data: bytes) -> None:
+        """Have aiohttp read it once its handler waits, or is at work."""
+        if data and (self._early or (self._waiter is None and not self._is_busy)):
+            if not self._early:
+                self._loop.call_soon(self._receive_early)
+            self._early += data
+        else:
+            self._receive(data)
+
+    def _receive_early(self) -> None:
+        """Receive what was kept for a turn."""
+        data, self._early = self._early, b""
+        if self._parser is not None:  # the connection is not lost
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         """Have aiohttp read it; then look what came before anybody is woken."""
         waiter, self._waiter = self._waiter, None
         try:

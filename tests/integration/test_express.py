@@ -19,6 +19,7 @@ from support.waiting import wait_until
 
 from ingest import producer
 from ingest.access import Scope
+from ingest.express_connection import ExpressConnection
 from ops.settings import Settings
 
 #: Lines that clients add to the head of an ordinary start.
@@ -164,6 +165,36 @@ async def test_in_turn(client: Redis, server: Settings, tmp_path: Path) -> None:
     assert [one.data.pk for one in on_stream(client).values()] == [*pks, "last"]  # type: ignore[union-attr]
     assert gate.taken == [True, True]  # behind an unusual one aiohttp takes all that it has queued
     assert last.status == 202
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_next_comes_before_the_handler_waits(
+    client: Redis,
+    server: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pieces: int,
+) -> None:
+    """A client that asks again at once, behind an unusual request, is on the express way."""
+    handle = ExpressConnection._handle_request
+    rest = start(b'{"pk":"next"}')
+    size = len(rest) // pieces + 1
+    parts = [rest[at : at + size] for at in range(0, len(rest), size)]
+
+    async def then_the_next(connection: ExpressConnection, *args: Any) -> Any:
+        done = await handle(connection, *args)
+        for part in parts:  # in the turn of the loop in which aiohttp's handler is to wake up
+            asyncio.get_running_loop().call_soon(connection.data_received, part)
+        return done
+
+    monkeypatch.setattr(ExpressConnection, "_handle_request", then_the_next)
+    async with door(server.redis, tmp_path) as gate, line_to(gate.port) as line:
+        [first] = await line.ask(start(b'{"pk":"first"}', more=UNUSUAL))
+        second = await line.read()
+
+    assert (first.status, second.status) == (202, 202)
+    assert [one.data.pk for one in on_stream(client).values()] == ["first", "next"]  # type: ignore[union-attr]
+    assert gate.taken == [True]
 
 
 async def test_in_pieces(client: Redis, server: Settings, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Durable: put a file on the disk so that a crash at any moment leaves the old one or the new."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from time import monotonic
@@ -20,6 +21,12 @@ SLOW_S = 0.001
 #: How many it is asked for at once.
 AT_ONCE = 8
 
+#: What says that a file cannot have a second name here: the name is taken, there are too many, or
+#: the file system knows of no such thing.
+UNLINKED = frozenset(
+    {errno.EEXIST, errno.EMLINK, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+)
+
 #: Files from which on it is worth to flush all that others have written, too.
 MANY = 4
 
@@ -28,7 +35,7 @@ T = TypeVar("T")
 _flush = Flush()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewFile:
     """
     What is to be the content of *path*.
@@ -38,7 +45,9 @@ class NewFile:
         temporary: Where it is written first: in the same file system, and by nobody else meanwhile.
         mode: Who may use the file, from the first byte on; None: as the process has it.
         spares: Where to find a file to write to, and to leave the old one.
-        is_first: Whether there should be no old one.
+        listed: Where a file that should be the first of its name is written instead; it keeps this
+            name beside its own.
+        stat: What the system says of it once it is written.
     """
 
     folder: str
@@ -47,7 +56,8 @@ class NewFile:
     temporary: str
     mode: int | None = None
     spares: Spares | None = None
-    is_first: bool = False
+    listed: str | None = None
+    stat: os.stat_result | None = field(default=None, init=False)
 
     @property
     def path(self) -> str:
@@ -55,22 +65,28 @@ class NewFile:
         return f"{self.folder}/{self.name}"
 
     def write(self, *, is_synced: bool = True) -> None:
-        """Put the content on the disk, or at least on its way, under the temporary name."""
-        how, text = os.O_TRUNC, self.text.encode()
+        """Put the content on the disk, or at least on its way, under its first name."""
+        first = self.listed or self.temporary
         if self.mode is not None:
-            Path(self.temporary).touch(self.mode)
-            Path(self.temporary).chmod(self.mode)  # of one that was left behind, too
-        elif self.spares and not self.spares.take(self.temporary):
-            how = os.O_EXCL
-        try:
-            _write(self.temporary, text, is_synced=is_synced, how=how)
-        except FileExistsError:
-            os.unlink(self.temporary)  # noqa: PTH108 - left behind: it may have another name
-            _write(self.temporary, text, is_synced=is_synced, how=how)
+            Path(first).touch(self.mode)
+            Path(first).chmod(self.mode)  # of one that was left behind, too
+        elif self.spares and not self.spares.take(first):
+            self.stat = _write_anew(first, self.text.encode(), is_synced=is_synced)
+            return
+        self.stat = _write(first, self.text.encode(), is_synced=is_synced)
 
     def put(self) -> None:
         """Give it its name, and keep what had that name before for another one."""
-        if self.spares and not self.is_first:
+        if self.listed:
+            try:
+                os.link(self.listed, self.path)
+            except OSError as error:
+                if error.errno not in UNLINKED:
+                    raise
+            else:
+                return
+            self.stat = _write_anew(self.temporary, self.text.encode(), is_synced=True)
+        elif self.spares:
             with suppress(FileNotFoundError):
                 if linux.exchange(self.temporary, self.path):
                     self.spares.give(self.temporary)
@@ -87,13 +103,13 @@ def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = N
 
 def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> None:
     """
-    Write each under its temporary name, sync it, rename it, and sync the folder.
+    Write each under its first name, sync it, give it its own, and sync the folder.
 
     On return all new contents and their names are on the disk. Several take less time together
     than one after the other.
 
     Args:
-        before: Folders with new names, which are on the disk before any of the files is renamed.
+        before: Folders with new names, which are on the disk before any of the files has its own.
 
     Raises:
         OSError: The disk did not take one of them. Each is the old one or the new one, and a new
@@ -105,10 +121,10 @@ def replace_files(files: Sequence[NewFile], *, before: Iterable[Path] = ()) -> N
     if len(files) >= MANY and _flush.is_wise(Path(files[0].temporary).parent):
         _replace_by_flushing(files)
         return
-    for folder in before:
-        sync_folder(folder)
     with _tidy(files):
         _for_each(NewFile.write, files)
+        for folder in before:
+            sync_folder(folder)
         for file in files:
             file.put()
     _for_each(sync_folder, {file.folder for file in files})
@@ -132,7 +148,11 @@ def _replace_by_flushing(files: Sequence[NewFile]) -> None:
 
 @contextmanager
 def _tidy(files: Iterable[NewFile]) -> Iterator[None]:
-    """Leave nothing behind under a temporary name when the disk does not take it."""
+    """
+    Leave nothing behind under a temporary name when the disk does not take it.
+
+    What is listed stays: it may have its own name by now, and one too many does no harm.
+    """
     try:
         yield
     except OSError:
@@ -171,7 +191,16 @@ def _pool(_pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="disk")
 
 
-def _write(path: str, rest: bytes, *, is_synced: bool, how: int = os.O_TRUNC) -> None:
+def _write_anew(path: str, text: bytes, *, is_synced: bool) -> os.stat_result:
+    """Write a file that is nobody else's: what was left behind there may have another name."""
+    try:
+        return _write(path, text, is_synced=is_synced, how=os.O_EXCL)
+    except FileExistsError:
+        os.unlink(path)  # noqa: PTH108 - as it is called elsewhere here
+        return _write(path, text, is_synced=is_synced, how=os.O_EXCL)
+
+
+def _write(path: str, rest: bytes, *, is_synced: bool, how: int = os.O_TRUNC) -> os.stat_result:
     """
     Write a file.
 
@@ -188,5 +217,6 @@ def _write(path: str, rest: bytes, *, is_synced: bool, how: int = os.O_TRUNC) ->
             rest = rest[os.write(descriptor, rest) :]
         if is_synced:
             os.fsync(descriptor)
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)

@@ -29,7 +29,7 @@ class Store:
 
     Beside them ``.tmp`` with what is being written, ``.lock`` whose bytes are the exams' locks,
     ``.damaged`` with files that were none of ours, ``.spare`` with files for the next documents,
-    and ``.open`` with an empty file per open exam, and perhaps for one that was just decided.
+    and ``.open`` with each open exam's first document, perhaps a decided one's, by a second name.
 
     A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
     saves under the exam's lock.
@@ -44,7 +44,7 @@ class Store:
         boot = boot_of_machine()
         self._spares = Spares(root / ".spare", boot=boot)
         self._folder = lru_cache(KNOWN)(lambda pk: f"{root}/{shard_of(pk)}")
-        self.index = Index(root, path=self.path, boot=boot)
+        self.index = Index(root, path=self._where, boot=boot)
 
     def prepare(self) -> int:
         """
@@ -149,15 +149,15 @@ class Store:
                 text=to_text(exam),
                 temporary=f"{self._tmp}/{exam.pk}{TEMPORARY}",
                 spares=self._spares,
-                is_first=len(exam.history) == 1,
+                listed=f"{self._open}/{exam.pk}" if len(exam.history) == 1 else None,
             )
             for exam in exams
         ]
         folders = {file.folder for file in files}
         for folder in folders - self._known:
             self._make_shard(Path(folder))
-        opened = [exam.pk for exam in exams if exam.standing.status is Status.STARTED]
-        self._list_as_open(opened)
+        opened = [exam for exam in exams if exam.standing.status is Status.STARTED]
+        self._list_as_open(exam.pk for exam in opened if len(exam.history) > 1)
         try:
             replace_files(files, before=[self._open] if opened else [])
         except OSError:
@@ -167,8 +167,8 @@ class Store:
         for exam in exams:
             if exam.standing.status is not Status.STARTED:
                 self.close(exam.pk)
-        seen = ((row_of(exam), os.stat(file.path)) for exam, file in zip(exams, files, strict=True))  # noqa: PTH116
-        self.index.note(*(to_line(row, file) for row, file in seen))  # last: a repeat finds files
+        saved = zip(exams, files, strict=True)  # noted last: a repeat finds the files
+        self.index.note(*(to_line(row_of(exam), file.stat) for exam, file in saved if file.stat))
 
     def open_exams(self) -> Iterator[str]:
         """Name the open exams, in no order, without reading them."""
@@ -178,7 +178,8 @@ class Store:
 
     def close(self, pk: str) -> None:
         """Take an exam off the list of open ones. Call under the exam's lock."""
-        self._spares.give(f"{self._open}/{pk}")
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._open}/{pk}")  # noqa: PTH108 - a third of what Path takes
 
     def sync(self, pk: str) -> None:
         """

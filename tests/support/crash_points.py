@@ -247,6 +247,9 @@ class Disk:
         self._names.setdefault(Path(target), [None]).append(self._names[Path(source)][-1])
         self._names[Path(source)].append(None)
 
+    def _link_(self, _: None, source: Any, target: Any) -> None:
+        self._names.setdefault(Path(target), [None]).append(self._names[Path(source)][-1])
+
     def _exchange_(self, is_done: bool, one: Any, other: Any) -> None:
         if is_done:
             first, second = self._names[Path(one)][-1], self._names[Path(other)][-1]

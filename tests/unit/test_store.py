@@ -127,6 +127,7 @@ def leave_behind(store: Store, exam: Exam, monkeypatch: pytest.MonkeyPatch) -> N
     """Save an exam in a process that is killed when all is written and nothing is in place."""
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", killed(os.rename, is_done=False))
+        patch.setattr(os, "link", killed(os.link, is_done=False))
         with pytest.raises(KilledError):
             store.save(exam)
 
@@ -192,7 +193,7 @@ def test_reader_keeps_what_it_opened(store: Store) -> None:
 
 
 def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synced are: a new shard's name, the list of open exams, the content, then its name."""
+    """Synced are: a new shard's name, the content, the list of open exams, then its name."""
     store.path(PK).parent.rmdir()
     synced: list[tuple[int, bool]] = []
     sync = os.fsync
@@ -209,7 +210,7 @@ def test_save_is_on_disk(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
     root, listed, content, shard = (
         place.stat().st_ino for place in (exams, exams / ".open", path, path.parent)
     )
-    assert synced == [(root, False), (listed, False), (content, False), (shard, True)]
+    assert synced == [(root, False), (content, False), (listed, False), (shard, True)]
 
 
 def test_shard_removed_meanwhile(store: Store, tmp_path: Path) -> None:
@@ -257,6 +258,65 @@ def test_listed_before_it_is_open(store: Store, monkeypatch: pytest.MonkeyPatch)
 
     assert not store.exists(PK)
     assert list(store.open_exams()) == [PK]
+
+
+def test_list_has_the_first_document(store: Store, tmp_path: Path) -> None:
+    """An open exam is listed by a second name of its document, until it is decided."""
+    listed = tmp_path / "exams/.open" / PK
+    store.save(STARTED)
+    assert listed.samefile(store.path(PK))
+
+    store.save(PASSED)
+    assert not listed.exists()
+    assert store.path(PK).stat().st_nlink == 1
+
+
+def test_list_keeps_nobody_from_a_document(store: Store, tmp_path: Path) -> None:
+    """What a killed writer left on the list is replaced, and never written to."""
+    listed, other = tmp_path / "exams/.open" / PK, tmp_path / "other"
+    other.write_text("somebody's")
+    listed.hardlink_to(other)
+
+    store.save(STARTED)
+
+    assert store.load(PK) == STARTED
+    assert listed.samefile(store.path(PK))
+    assert other.read_text() == "somebody's"
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_no_second_names(store: Store, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Where a file has one name only, the document is a file beside the one on the list."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+
+    store.save(STARTED)
+
+    assert store.load(PK) == STARTED
+    assert list(store.open_exams()) == [PK]
+    assert store.path(PK).stat().st_ino in synced
+    store.save(PASSED)
+    assert store.load(PK) == PASSED
+    assert list(store.open_exams()) == []
+
+
+def test_first_document_of_what_was_damaged(store: Store, tmp_path: Path) -> None:
+    """What lies in its place gives way, and is not written to."""
+    store.path(PK).write_text("none of ours")
+    kept = store.set_aside(PK, at_ms=7)
+
+    store.save(STARTED)
+
+    assert store.load(PK) == STARTED
+    assert list(store.open_exams()) == [PK]
+    assert kept.read_text() == "none of ours"
+    assert files(tmp_path) == ["math-7.7", "math-7.json"]
+    assert [row.pk for row in store.index.page(limit=5)] == [PK]
 
 
 def test_nothing_prepared(tmp_path: Path) -> None:
@@ -425,7 +485,7 @@ def test_writers_take_turns(store: Store) -> None:
 def test_leftovers_are_swept(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What killed writers left behind is removed at the next start, and counted."""
     for pk in ("math-7", "math-8", "a.json", "b.tmp"):
-        leave_behind(store, applied(None, fact(0, Type.START, 120), pk=pk), monkeypatch)
+        leave_behind(store, replace(PASSED, pk=pk), monkeypatch)
     assert len(files(tmp_path)) == 4
 
     assert store.prepare() == 4
@@ -448,7 +508,7 @@ def test_leftover_of_a_living_writer_stays(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pk: str
 ) -> None:
     """A file that somebody is writing now is no leftover."""
-    leave_behind(store, applied(None, fact(0, Type.START, 120), pk=pk), monkeypatch)
+    leave_behind(store, replace(PASSED, pk=pk), monkeypatch)
 
     with other_process(tmp_path / "exams", pk):
         assert store.prepare() == 0
@@ -499,7 +559,7 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
 
     def spy(_: Flush, descriptor: int) -> None:
         assert os.fstat(descriptor).st_ino == (tmp_path / "exams/.tmp").stat().st_ino
-        written = [path.stat().st_size for path in (tmp_path / "exams/.tmp").iterdir()]
+        written = [path.stat().st_size for path in (tmp_path / "exams/.open").iterdir()]
         there = sum(store.exists(exam.pk) for exam in TWELVE)
         seen.append((len([size for size in written if size]), len(list(store.open_exams())), there))
 
@@ -518,7 +578,7 @@ def test_many_are_flushed(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
 
     store.save_all(TWELVE)
 
-    assert [(12, 12, 0), (0, 12, 12)] == seen
+    assert [(12, 12, 0), (12, 12, 12)] == seen
     assert sorted(reserved) == sorted(store.path(exam.pk).stat().st_size for exam in TWELVE)
 
 
@@ -576,13 +636,14 @@ def test_nothing_is_written_after_an_error(
     write = durable._write
     at_work: list[str] = []
 
-    def slow(path: str, rest: bytes, *, is_synced: bool, how: int) -> None:
-        if "/e5." in path:
+    def slow(path: str, rest: bytes, *, is_synced: bool, how: int) -> os.stat_result:
+        if path.endswith("/e5"):
             raise OSError(errno.ENOSPC, "no space left")
         at_work.append(path)
         time.sleep(0.05)
-        write(path, rest, is_synced=is_synced, how=how)
+        seen = write(path, rest, is_synced=is_synced, how=how)
         at_work.remove(path)
+        return seen
 
     monkeypatch.setattr(durable, "_write", slow)
     monkeypatch.setattr(durable, "SLOW_S", 0.0)

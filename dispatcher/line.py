@@ -1,5 +1,6 @@
 """Line: exams whose letters are placed, and whose bells wait until a worker has room. Pure."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._ends: dict[str, list[Held]] = {}
-        self._starts: dict[str, list[Held]] = {}
+        # Its first one is at hand: a dict looks for it behind all that were taken out before.
+        self._ends: OrderedDict[str, list[Held]] = OrderedDict()
+        self._starts: OrderedDict[str, list[Held]] = OrderedDict()
         self._entries: set[str] = set()
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class Line:
         self._entries.difference_update(held.read.entry for held in taken)
         return taken
 
-    def _in_turn(self) -> Iterator[tuple[dict[str, list[Held]], str]]:
+    def _in_turn(self) -> Iterator[tuple[OrderedDict[str, list[Held]], str]]:
         """Name each exam, and the half of the line that it stands in; it may be taken out then."""
         for waiting in (self._ends, self._starts):
             while waiting:

@@ -12,8 +12,10 @@
 --       4 times      hash entry id -> ingress time in ms, where the id does not tell it
 --       5 exam queue, 6 slow queue   lists of Celery messages
 --       7... inbox of each letter: hash entry id -> "<ingress ms> <letter as JSON>"
--- ARGV  1 token, 2 group, 3 consumer of echoes, then for each queue: number of messages, the
---       messages; then for each inbox: entry id, letter; then the entry id of each echo
+-- ARGV  1 token, 2 group, 3 consumer of echoes, 4 1 if the letters' entries were read for the first
+--       time, under this lease: nobody can have acknowledged them; then for each queue: number of
+--       messages, the messages; then the entry id of each letter; then each letter; then the entry
+--       id of each echo
 -- Returns -1 when the lease is lost, else the number of letters placed.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -21,25 +23,29 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local exams = tonumber(ARGV[4])
-local slows = tonumber(ARGV[5 + exams])
-local first_letter = 6 + exams + slows
+local is_new = ARGV[4] == '1'
+local exams = tonumber(ARGV[5])
+local slows = tonumber(ARGV[6 + exams])
+local before_entries = 6 + exams + slows
+local letters = #KEYS - 6
+local known = {}
+if letters > 0 then
+  known = redis.call('HMGET', KEYS[4], unpack(ARGV, before_entries + 1, before_entries + letters))
+end
 local placed = 0
-for i = 7, #KEYS do
-  local at_letter = first_letter + 2 * (i - 7)
-  local entry, letter = ARGV[at_letter], ARGV[at_letter + 1]
-  if #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
-    local id_ms = string.match(entry, '^%d+')
-    local came = tonumber(redis.call('HGET', KEYS[4], entry) or '') or tonumber(id_ms)
-    local at = math.min(came, now)
+for i = 1, letters do
+  local entry, letter = ARGV[before_entries + i], ARGV[before_entries + letters + i]
+  if is_new or #redis.call('XPENDING', KEYS[2], ARGV[2], entry, entry, 1) > 0 then
+    local id_ms = tonumber(string.match(entry, '^%d+'))
+    local at = math.min(tonumber(known[i] or '') or id_ms, now)
     local value = string.format('%.0f', at) .. ' ' .. letter
-    placed = placed + redis.call('HSETNX', KEYS[i], entry, value)
-    if at ~= tonumber(id_ms) then
+    placed = placed + redis.call('HSETNX', KEYS[6 + i], entry, value)
+    if at ~= id_ms then
       redis.call('HSET', KEYS[4], entry, string.format('%.0f', at))
     end
   end
 end
-local first_echo = first_letter + 2 * (#KEYS - 6)
+local first_echo = before_entries + 2 * letters + 1
 if #ARGV >= first_echo then
   local echoes = {unpack(ARGV, first_echo)}
   redis.call('HDEL', KEYS[4], unpack(echoes))
@@ -47,10 +53,10 @@ if #ARGV >= first_echo then
   redis.call('XCLAIM', KEYS[2], ARGV[2], ARGV[3], 0, unpack(echoes))
 end
 if exams > 0 then
-  redis.call('LPUSH', KEYS[5], unpack(ARGV, 5, 4 + exams))
+  redis.call('LPUSH', KEYS[5], unpack(ARGV, 6, 5 + exams))
 end
 if slows > 0 then
-  redis.call('LPUSH', KEYS[6], unpack(ARGV, 6 + exams, 5 + exams + slows))
+  redis.call('LPUSH', KEYS[6], unpack(ARGV, 7 + exams, 6 + exams + slows))
 end
 redis.call('DEL', KEYS[3])
 return placed

@@ -130,6 +130,7 @@ class Stream:
         echoes: Sequence[str] = (),
         messages: Mapping[str, Sequence[str]] = NOTHING,
         has_more: bool = False,
+        is_new: bool = False,
     ) -> None:
         """
         Put letters into their inboxes, hand echoes over, and have nothing in hand any more.
@@ -141,18 +142,20 @@ class Stream:
             messages: Celery's queue to messages for it.
             has_more: Whether others were read, by this dispatcher or the one before it, and are not
                 placed yet: until they are, nobody may say that an exam has no start.
+            is_new: Whether the letters' entries were read for the first time, by the last
+                `read_new`: then nobody asks if they were acknowledged since.
 
         Raises:
             LeaseLost: Another dispatcher is active.
         """
         inboxes = [keys.inbox(letter.pk) for letter in letters]
-        texts = [text for letter in letters for text in (letter.entry, encode(letter))]
+        entries, texts = [letter.entry for letter in letters], [encode(one) for one in letters]
         in_hand = keys.NOWHERE if has_more else keys.IN_HAND
         exam, slow = (messages.get(queue, ()) for queue in (keys.QUEUE_EXAM, keys.QUEUE_SLOW))
         queues = [keys.CELERY + keys.QUEUE_EXAM, keys.CELERY + keys.QUEUE_SLOW]
         names = [keys.LEASE, keys.COMMANDS, in_hand, keys.TIMES, *queues, *inboxes]
-        arguments: list[str | int] = [self._token, keys.GROUP, keys.SLOW_CONSUMER]
-        arguments += [len(exam), *exam, len(slow), *slow, *texts, *echoes]
+        arguments: list[str | int] = [self._token, keys.GROUP, keys.SLOW_CONSUMER, int(is_new)]
+        arguments += [len(exam), *exam, len(slow), *slow, *entries, *texts, *echoes]
         if self._place(keys=names, args=arguments) < 0:
             raise LeaseLost
         if exam:

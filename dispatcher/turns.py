@@ -229,6 +229,7 @@ class Dispatcher:
                 echoes=[echo.kwargs["entry"] for echo in echoes],
                 messages=self._bells.write(tasks),
                 has_more=has_more,
+                is_new=not redelivered,
             )
             now = [(held.read, held.redelivered) for held in told]
             dispatched([*now, *((read, redelivered) for read in reads if not read.pk)], tasks)

@@ -1,7 +1,7 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from filestore.fact import Fact, Status, Type
@@ -156,7 +156,8 @@ def stand(facts: Iterable[Fact]) -> Standing | None:
         return None
     opened = Standing(opened_by=start)
     deciding = (fact for fact in facts if _decides(fact, opened))
-    return Standing(opened_by=start, decided_by=min(deciding, key=_rank, default=None))
+    decided = min(deciding, key=_rank, default=None)
+    return replace(opened, decided_by=decided) if decided else opened
 
 
 def is_idle(fact: Fact, standing: Standing) -> bool:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Type(StrEnum):
@@ -67,8 +68,7 @@ class Fact:
     @property
     def ingress(self) -> tuple[int, int, int]:
         """Order of arrival: the time, then the entry id for what came in one millisecond."""
-        ms, _, seq = self.entry.partition("-")
-        return self.at_ms, int(ms), int(seq)
+        return self.at_ms, *_numbers(self.entry)
 
     @property
     def turn(self) -> tuple[bool, tuple[int, int, int]]:
@@ -85,6 +85,13 @@ class Fact:
         would make a candidate absent who submitted in time.
         """
         return self.source, self.command, self.type
+
+
+@lru_cache(maxsize=4_096)
+def _numbers(entry: str) -> tuple[int, int]:
+    """Take an entry's id apart, once for the many times that its fact is compared with others."""
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq)
 
 
 def _is_whole(value: object, *, most: int, least: int = 0) -> bool:

@@ -31,8 +31,7 @@ class Store:
     ``.damaged`` with files that were none of ours, ``.spare`` with files for the next documents,
     and ``.open`` with each open exam's first document, perhaps a decided one's, by a second name.
 
-    A reader needs no lock: it sees the old document or the new one. A writer loads, judges and
-    saves under the exam's lock.
+    A reader needs no lock: it sees the old document or the new one. A writer holds the exam's.
     """
 
     def __init__(self, root: Path) -> None:

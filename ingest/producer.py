@@ -13,6 +13,7 @@ from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, an
 from ingest.batch import Answer, Taken, Waiting, runs, settle, write
 from ingest.commands import Command
 from ingest.once import Key, fingerprint
+from ingest.several import Several
 from ops import outage
 from ops.connect import is_away, is_exhausted
 
@@ -85,14 +86,11 @@ class Producer:
             Of each command its entry id, or what `send` would raise: one can be taken and its
             neighbour not.
         """
-        answers = [self._put(command) for command in commands]
-        try:
-            if answers:
-                await asyncio.wait(answers, timeout=ANSWER_LIMIT_S)
-        finally:
-            for answer in answers:
-                answer.cancel()  # takes back what has not left; what is done stays as it is
-        return [_fate(answer) for answer in answers]
+        several = Several()
+        for command in commands:
+            self._add(command, several.part())
+        await several.wait(ANSWER_LIMIT_S)
+        return [_fate(answer) for answer in several.answers()]
 
     async def _answer(
         self, command: Command, key: Key | None = None, *, taken: Taken | None = None
@@ -184,14 +182,11 @@ class Producer:
         return answers
 
 
-def _fate(answer: "asyncio.Future[bytes]") -> str | Exception:
+def _fate(answer: bytes | Exception | None) -> str | Exception:
     """Say what became of a command that nobody waits for any more."""
-    if answer.cancelled():
+    if answer is None:
         return Unavailable(NO_ANSWER)
-    try:
-        return answer.result().decode()
-    except Exception as error:  # whatever it is, whoever sent the command decides
-        return fault(error)
+    return fault(answer) if isinstance(answer, Exception) else answer.decode()
 
 
 def _note(answer: object) -> None:

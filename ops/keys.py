@@ -20,6 +20,8 @@ TIMES = "invigil:times"
 BURIED = "buried"
 #: Hash pk -> why an exam's damaged file cannot be made anew; empty until that was looked into.
 DAMAGED = "invigil:damaged"
+#: Hash pk -> attempts at all of an exam's commands together, that came to no end.
+ATTEMPTS = "invigil:attempts"
 #: Stream of what changed, bounded.
 EVENTS = "invigil:events"
 #: Sorted set pk -> deadline in milliseconds, on Redis' clock.

@@ -93,9 +93,15 @@ def _line(part: str) -> Callable[[str, EventDict], EventDict]:
         """
         at = event.pop("_at", None) or time.time()  # the record's own, where a library has made one
         second = int(at)
-        ts = f"{_second(second)}{int((at - second) * 1000):03}Z"
-        head = {"ts": ts, "event": event.pop("event"), "part": part, "pid": os.getpid()}
-        made = {**head, **structlog.contextvars.get_contextvars(), **event, "level": level}
+        made: EventDict = {
+            "ts": f"{_second(second)}{int((at - second) * 1000):03}Z",
+            "event": event.pop("event"),
+            "part": part,
+            "pid": os.getpid(),
+            **structlog.contextvars.get_contextvars(),
+            **event,
+            "level": level,
+        }
         if "exc_info" in made:
             return structlog.processors.format_exc_info(None, level, made)
         return made

@@ -8,6 +8,7 @@ increment goes out in the very transaction that it counts, and so is done as oft
 from bisect import bisect_left
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import redis.exceptions
@@ -32,10 +33,12 @@ REDELIVERED = "redelivered"
 #: Upper bounds, in seconds, of the buckets in which times are counted, and the label of the rest.
 BOUNDS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 ABOVE = "+Inf"
+_NAMES = (*map(str, BOUNDS_S), ABOVE)
 #: In place of a bucket's bound: the sum of all times, in milliseconds.
 SUM_MS = "sum_ms"
 
 
+@lru_cache(maxsize=1_000)
 def field(kind: str, *labels: str) -> str:
     """Name a field; no label of ours holds a colon."""
     return ":".join((kind, *labels))
@@ -43,8 +46,7 @@ def field(kind: str, *labels: str) -> str:
 
 def timed(kind: str, *labels: str, ms: int) -> dict[str, int]:
     """Say what a time adds: one to its bucket, and itself to the sum; clocks set back add none."""
-    place = bisect_left(BOUNDS_S, ms / 1000)
-    bound = str(BOUNDS_S[place]) if place < len(BOUNDS_S) else ABOVE
+    bound = _NAMES[bisect_left(BOUNDS_S, ms / 1000)]
     return {field(kind, *labels, bound): 1, field(kind, *labels, SUM_MS): max(0, ms)}
 
 

@@ -15,6 +15,9 @@ NAME = "traceparent"
 #: The one flag that the first version knows: who sent it may have recorded it. So do our lines.
 SAMPLED = 0x01
 
+#: Nearly all of them are so: of our version, and nothing behind it.
+_OURS = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_NOBODY = frozenset({"0" * 32, "0" * 16})
 _FORM = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<more>-.*)?",
@@ -44,13 +47,16 @@ def parse(text: str) -> Trace | None:
 
     Of a version that we do not know the four fields of ours are taken, whatever follows them.
     """
-    found = _FORM.fullmatch(text)
-    if not found or not _is_version(found["version"], has_more=found["more"] is not None):
+    if found := _OURS.fullmatch(text):
+        trace_id, span_id, flags = found.groups()
+    else:
+        found = _FORM.fullmatch(text)
+        if not found or not _is_version(found["version"], has_more=found["more"] is not None):
+            return None
+        trace_id, span_id, flags = found["trace"], found["span"], found["flags"]
+    if trace_id in _NOBODY or span_id in _NOBODY:
         return None
-    if not (int(found["trace"], 16) and int(found["span"], 16)):
-        return None
-    flags = int(found["flags"], 16) & SAMPLED
-    return Trace(trace_id=found["trace"], span_id=found["span"], flags=flags)
+    return Trace(trace_id=trace_id, span_id=span_id, flags=int(flags, 16) & SAMPLED)
 
 
 def header(trace: Trace) -> str:

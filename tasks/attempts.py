@@ -16,10 +16,8 @@ from tasks.transaction import Transaction
 
 #: Attempts at all of an exam's commands together. From there on each is tried alone.
 TOGETHER = 2
-#: Seconds for which an attempt is remembered; longer than any redelivery takes.
+#: Seconds for which an attempt at one alone is remembered; longer than any redelivery takes.
 KEPT_S = 24 * 3600
-#: Field for the attempts at all commands together; the others are entry ids.
-ALL = "all"
 
 
 def begin_alone(redis: Redis, pk: str, entry: str) -> int:
@@ -33,7 +31,13 @@ def begin_alone(redis: Redis, pk: str, entry: str) -> int:
 
 def end(redis: Redis | Transaction, *pks: str) -> None:
     """Forget all attempts at the commands of some exams."""
-    redis.delete(*map(keys.attempts, pks))
+    if isinstance(redis, Transaction):
+        redis.hdel(keys.ATTEMPTS, *pks)
+        redis.delete(*map(keys.attempts, pks))
+        return
+    books = Transaction(redis)
+    end(books, *pks)
+    books.execute()
 
 
 def end_alone(redis: Redis, pk: str, entry: str) -> None:

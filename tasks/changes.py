@@ -1,14 +1,17 @@
 """Changes: what the world is told when an exam moved. Pure."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from filestore.document import iso
 from filestore.exam import Exam, Record, Verdict
 from filestore.fact import Status, Type
 from ops import tally
+
+_dump = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def event_fields(change: Change, exam: Exam) -> dict[str, str]:
     }
     if change.record.reason:
         data["reason"] = change.record.reason
-    return {"type": f"exam.{change.status or Verdict.REFUSED}", "data": json.dumps(data)}
+    return {"type": f"exam.{change.status or Verdict.REFUSED}", "data": _dump(data).decode()}
 
 
 def tallied(records: Sequence[Record], *, now_ms: int) -> Counter[str]:

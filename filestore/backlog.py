@@ -9,8 +9,8 @@ from pathlib import Path
 
 class Backlog:
     """
-    A folder of empty files, named ``<pk>~<mark>``; a note of many exams has a line for each in it,
-    which begins with its name.
+    A folder of empty files, named ``<pk>~<mark>``, or by all words of a line that begins with the
+    pk. A note of many exams has a line for each in it.
 
     Each note has a mark of its own: one that is made while the exam's file is read for another
     note stays, as the file may have been read too early for it. Nothing is synced: after a power
@@ -22,14 +22,13 @@ class Backlog:
 
     def add(self, *lines: str) -> None:
         """
-        Note exams, whose files are on the disk; of one alone no more than its name is kept.
+        Note exams, whose files are on the disk: of each its name, or a line that begins with it.
 
         Raises:
             OSError: The disk did not take it.
         """
-        alone = lines[0].partition(" ")[0] if len(lines) == 1 else None
-        name, text = (alone, "") if alone else ("", "\n".join(lines))
-        path = f"{self._folder}/{name}~{secrets.token_hex(8)}"
+        name, text = (lines[0], "") if len(lines) == 1 else ("", "\n".join(lines))
+        path = f"{self._folder}/{name.replace(' ', '~')}~{secrets.token_hex(8)}"
         try:
             _write(path, text)
         except FileNotFoundError:
@@ -45,9 +44,9 @@ class Backlog:
 
     def lines_of(self, note: str) -> list[str]:
         """Give a note's lines: no pk has a ``~``. One that is gone was for somebody else."""
-        name = note.partition("~")[0]
-        if name:
-            return [name]
+        *words, _ = note.split("~")
+        if words[0]:
+            return [" ".join(words)]
         with suppress(FileNotFoundError, UnicodeDecodeError):
             return (self._folder / note).read_text("ascii").splitlines()
         return []

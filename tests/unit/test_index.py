@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +25,7 @@ from filestore.table import Table, Unready
 WRITER = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[3])
 from unit.test_index import save
 from filestore.store import Store
@@ -437,22 +439,32 @@ def test_who_asks_sees_what_was_saved(store: Store, monkeypatch: pytest.MonkeyPa
     assert ["b", "a"] == names(store)
 
 
+@pytest.mark.parametrize("is_named", [False, True])
 def test_note_made_while_one_is_worked_off(
-    store: Store, root: Path, stopped: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    root: Path,
+    stopped: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    is_named: bool,
 ) -> None:
-    """Who notes an exam just after its file was read for another note has its row written, too."""
+    """Who notes an exam just after its row was found for another note has its own written, too."""
     save(store, "a", at_ms=1)
     stopped()
-    read = index_module._rows
+    name = "of_line" if is_named else "_rows"
+    find = getattr(index_module, name)
+    if not is_named:
+        for note in (root / ".index.late").iterdir():
+            note.rename(note.with_name("a~0123456789abcdef"))
 
-    def save_meanwhile(paths: Iterable[Path]) -> Iterator[Row]:
-        monkeypatch.setattr(index_module, "_rows", read)
-        rows = list(read(paths))
+    def save_meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(index_module, name, find)
+        found = find(*args)
+        rows = found if is_named else iter(list(found))
         with patch.object(Table, "put", side_effect=TimeoutError):
             save(Store(root), "a", at_ms=1, result="pass")
-        return iter(rows)
+        return rows
 
-    monkeypatch.setattr(index_module, "_rows", save_meanwhile)
+    monkeypatch.setattr(index_module, name, save_meanwhile)
     store.prepare()
 
     assert filled(store) == ["a"]

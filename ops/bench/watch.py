@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ops.bench.tools import CannotMeasure
 
-#: Told of: a file that was renamed into a folder. Source: inotify(7).
-MOVED_TO = 0x80
+#: Told of: a file that has got a name in a folder, as its first one or by a rename. A document gets
+#: its name when it is whole. Source: inotify(7).
+MOVED_TO, CREATE = 0x80, 0x100
 #: What stands before each name: watch, mask, cookie, length of the name.
 HEAD = struct.Struct("iIII")
 SUFFIX = b".json"
@@ -39,7 +40,7 @@ class Watch:
         libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = libc.inotify_init1(os.O_CLOEXEC)
         for folder in root.glob("[0-9a-f][0-9a-f]"):
-            if libc.inotify_add_watch(self._descriptor, bytes(folder), MOVED_TO) < 0:
+            if libc.inotify_add_watch(self._descriptor, bytes(folder), MOVED_TO | CREATE) < 0:
                 raise CannotMeasure(f"inotify: {os.strerror(ctypes.get_errno())}")
         self.seen: list[tuple[float, str]] = []
         self._thread = threading.Thread(target=self._read_on, daemon=True)

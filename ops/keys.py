@@ -20,8 +20,6 @@ TIMES = "invigil:times"
 BURIED = "buried"
 #: Hash pk -> why an exam's damaged file cannot be made anew; empty until that was looked into.
 DAMAGED = "invigil:damaged"
-#: Hash pk -> attempts at all of an exam's commands together, that came to no end.
-ATTEMPTS = "invigil:attempts"
 #: Stream of what changed, bounded.
 EVENTS = "invigil:events"
 #: Sorted set pk -> deadline in milliseconds, on Redis' clock.
@@ -66,8 +64,13 @@ def inbox(pk: str) -> str:
 
 
 def attempts(pk: str) -> str:
-    """Hash: how often work on an exam was begun and came to no end. Expires."""
+    """Hash: how often work on one command of an exam alone came to no end. Expires."""
     return f"invigil:attempts:{pk}"
+
+
+def attempts_together(pk: str) -> str:
+    """String: how often work on all of its commands together did; no pk has a colon. Expires."""
+    return f"invigil:attempts:{pk}:all"
 
 
 def once(command: str) -> str:

@@ -46,6 +46,7 @@ WORDS = {
     "hmget": "K x",
     "hset": "K x x",
     "hsetnx": "K x x",
+    "incr": "K",
     "info": "",
     "llen": "K",
     "lpush": "K x",

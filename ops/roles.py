@@ -133,14 +133,10 @@ ROLES: Mapping[Role, tuple[Right, ...]] = {
         Right((keys.IN_HAND,), "exists"),
         Right((keys.RING_AGAIN,), "set"),
         Right((INBOXES,), "hdel hget hgetall"),
-        Right((keys.ATTEMPTS,), "hdel hincrby"),
-        Right((ATTEMPTS,), "del expire hdel hget hincrby hset"),
+        Right((ATTEMPTS,), "del expire hdel hget hincrby hset incr set"),
         Right((ECHOES,), "get pexpire set"),
         Right(
-            (
-                *(keys.COMMANDS, keys.DEAD, keys.TIMES, keys.METRICS, keys.ATTEMPTS),
-                *(INBOXES, ATTEMPTS, ECHOES),
-            ),
+            (keys.COMMANDS, keys.DEAD, keys.TIMES, keys.METRICS, INBOXES, ATTEMPTS, ECHOES),
             "evalsha",
         ),
         Right((), "psubscribe", channels=(CONTROL,)),

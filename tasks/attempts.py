@@ -16,7 +16,7 @@ from tasks.transaction import Transaction
 
 #: Attempts at all of an exam's commands together. From there on each is tried alone.
 TOGETHER = 2
-#: Seconds for which an attempt at one alone is remembered; longer than any redelivery takes.
+#: Seconds for which an attempt is remembered; longer than any redelivery takes.
 KEPT_S = 24 * 3600
 
 
@@ -31,13 +31,7 @@ def begin_alone(redis: Redis, pk: str, entry: str) -> int:
 
 def end(redis: Redis | Transaction, *pks: str) -> None:
     """Forget all attempts at the commands of some exams."""
-    if isinstance(redis, Transaction):
-        redis.hdel(keys.ATTEMPTS, *pks)
-        redis.delete(*map(keys.attempts, pks))
-        return
-    books = Transaction(redis)
-    end(books, *pks)
-    books.execute()
+    redis.delete(*map(keys.attempts_together, pks), *map(keys.attempts, pks))
 
 
 def end_alone(redis: Redis, pk: str, entry: str) -> None:

@@ -11,6 +11,7 @@ from redis import Redis
 from filestore.fact import Fact, Type
 from ops import keys, trace
 from ops.trace import Trace
+from tasks import attempts
 from tasks.scripts import script
 
 _dump, _load = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
@@ -97,8 +98,8 @@ def read(redis: Redis, pk: str) -> Post:
 
 def read_all(redis: Redis, pks: Sequence[str]) -> dict[str, Post]:
     """Look into several exams' inboxes, as `read` does into one."""
-    names = [keys.ATTEMPTS, *map(keys.inbox, pks)]
-    reply: Any = script(redis, "look.lua")(keys=names, args=pks)
+    names = [name for pk in pks for name in (keys.inbox(pk), keys.attempts_together(pk))]
+    reply: Any = script(redis, "look.lua")(keys=names, args=[attempts.KEPT_S])
     now_ms, *found = reply
     return {
         pk: _sort_out(dict(zip(flat[::2], flat[1::2], strict=True)), now_ms=now_ms, attempt=attempt)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict
 
 from ops import hygiene
 from ops.journal import FromRecord, Journal, Line
@@ -23,6 +23,8 @@ from ops.vocabulary import is_audited
 #: Keys of a line that a person at a terminal can do without; the files have them all.
 HIDDEN = {"settings", "entry", "trace_id", "at_ms", "task", "verdict", "deadline_ms", "logger"}
 MEGABYTE = 1 << 20
+#: How bad a line is, by the name of its level.
+NUMBERS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 #: Keys that say which process speaks; of interest where one speaks of another.
 OWN = {"part", "pid"}
 #: Loggers that repeat, for each message, what our own lines say better.
@@ -84,29 +86,29 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _line(part: str) -> Callable[[str, EventDict], EventDict]:
-    def line(level: str, event: EventDict) -> EventDict:
-        """
-        Make the line: its head, what the context knows, what was said, and how bad it is.
+def _line(
+    level: str, event: str, about: EventDict, *, part: str, at_s: float | None = None
+) -> EventDict:
+    """
+    Make the line: its head, what the context knows, what was said, and how bad it is.
 
-        In one step: each processor of structlog's own would cost a tenth of the line.
-        """
-        at = event.pop("_at", None) or time.time()  # the record's own, where a library has made one
-        second = int(at)
-        made: EventDict = {
-            "ts": f"{_second(second)}{int((at - second) * 1000):03}Z",
-            "event": event.pop("event"),
-            "part": part,
-            "pid": os.getpid(),
-            **structlog.contextvars.get_contextvars(),
-            **event,
-            "level": level,
-        }
-        if "exc_info" in made:
-            return structlog.processors.format_exc_info(None, level, made)
-        return made
-
-    return line
+    Args:
+        at_s: When that was, in seconds since 1970; None: now.
+    """
+    at = at_s or time.time()
+    second = int(at)
+    made: EventDict = {
+        "ts": f"{_second(second)}{int((at - second) * 1000):03}Z",
+        "event": event,
+        "part": part,
+        "pid": os.getpid(),
+        **structlog.contextvars.get_contextvars(),
+        **about,
+        "level": level,
+    }
+    if "exc_info" in made:
+        return structlog.processors.format_exc_info(None, level, made)
+    return made
 
 
 @lru_cache(maxsize=2)
@@ -117,63 +119,65 @@ def _second(at: int) -> str:
 
 def _from_record(part: str) -> FromRecord:
     """Make lines of what libraries log, as of ours."""
-    make = _line(part)
 
     def line(record: logging.LogRecord) -> EventDict:
-        event: Any = {
-            "event": record.getMessage(),
-            "logger": record.name,
-            "_at": record.created,
-        }
+        about: dict[str, Any] = {"logger": record.name}
         if record.exc_info:
-            event["exc_info"] = record.exc_info
-        return make(record.levelname.lower(), event)
+            about["exc_info"] = record.exc_info
+        level, said = record.levelname.lower(), record.getMessage()
+        return _line(level, said, about, part=part, at_s=record.created)
 
     return line
 
 
-def _is_wanted(level: int) -> Processor:
-    numbers = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+class _Sink:
+    """Where lines of ours go: made in one step, and written by the journal."""
 
-    def sift(_logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        """Let pass what an audit needs, however few lines are wanted."""
-        if numbers[name] < level and not is_audited(event["event"]):
-            raise structlog.DropEvent
-        return event
-
-    return sift
-
-
-def _to_write(part: str) -> Callable[[WrappedLogger, str, EventDict], Any]:
-    make = _line(part)
-
-    def to_write(_logger: WrappedLogger, name: str, event: EventDict) -> Any:
-        """Hand on the line as it is to be written, as the one argument of `_Direct`."""
-        return (make(name, event),), {}
-
-    return to_write
-
-
-class _Direct:
-    """
-    What structlog hands a line to: the journal, without a record of `logging` in between.
-
-    That would cost as much as all the rest of the line.
-    """
-
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, level: int, part: str) -> None:
         self._journal = journal
+        self._level = level
+        self._part = part
 
-    def debug(self, line: Line) -> None:
-        """Write it; the level stands in it."""
-        self._journal.add(line)
+    def take(self, level: str, event: str, about: EventDict) -> None:
+        """Write a line that is bad enough, or that an audit needs, however few are wanted."""
+        number = NUMBERS[level]
+        if number >= self._level or (number >= logging.INFO and is_audited(event)):
+            self._journal.add(_line(level, event, about, part=self._part))
 
-    info = warning = error = critical = debug
+
+class _Lines(structlog.BoundLoggerBase):
+    """
+    What a logger of ours is: it says a line straight to the sink.
+
+    A chain of processors, and a record of `logging` behind it, would cost more than all the rest.
+    """
+
+    def debug(self, event: str, **about: Any) -> None:
+        """Say what is of interest to who looks for a mistake."""
+        self._say("debug", event, about)
+
+    def info(self, event: str, **about: Any) -> None:
+        """Say what was done."""
+        self._say("info", event, about)
+
+    def warning(self, event: str, **about: Any) -> None:
+        """Say what somebody should know of."""
+        self._say("warning", event, about)
+
+    def error(self, event: str, **about: Any) -> None:
+        """Say what somebody has to see to."""
+        self._say("error", event, about)
+
+    def exception(self, event: str, **about: Any) -> None:
+        """Say what went wrong just now, with its traceback."""
+        self._say("error", event, {"exc_info": True, **about})
+
+    def _say(self, level: str, event: str, about: EventDict) -> None:
+        self._logger.take(level, event, {**self._context, **about} if self._context else about)
 
 
 def _route(journal: Journal, *, level: int, part: str) -> None:
     """Send every logger's records to *journal*, and structlog's lines at once."""
-    least = min(level, logging.INFO)
     root = logging.getLogger()
     root.handlers = [journal]
     root.setLevel(level)
@@ -183,9 +187,9 @@ def _route(journal: Journal, *, level: int, part: str) -> None:
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
-        processors=[*([_is_wanted(level)] if level > least else []), _to_write(part)],
-        logger_factory=lambda *_: _Direct(journal),
-        wrapper_class=structlog.make_filtering_bound_logger(least),
+        processors=[],
+        logger_factory=lambda *_: _Sink(journal, level=level, part=part),
+        wrapper_class=_Lines,
         cache_logger_on_first_use=True,
     )
 

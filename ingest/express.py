@@ -27,6 +27,7 @@ from ingest.commands import Command, ExamStart, parse
 from ingest.failed import Failed
 from ingest.faults import InvalidCommand
 from ingest.gauge import Gauge
+from ingest.heads import Heads
 from ingest.meter import Meter
 from ingest.pressure import Kind
 from ingest.producer import Producer
@@ -80,7 +81,12 @@ class Way(Protocol):
 
 
 class Express:
-    """What ordinary starts are taken with."""
+    """
+    What ordinary starts are taken with.
+
+    Attributes:
+        heads: Those that were read before.
+    """
 
     def __init__(
         self,
@@ -91,6 +97,7 @@ class Express:
         admission: Admission,
         meter: Meter,
     ) -> None:
+        self.heads = Heads()
         self._producer = producer
         self._gauge = gauge
         self._admission = admission

@@ -17,15 +17,17 @@ class _Stock:
     def clear(self) -> None:
         """Forget what is left, and who was taking of it."""
         self._lock = threading.Lock()
-        self._left = b""
+        self._stock = b""
+        self._at = 0
 
     def take(self, count: int) -> bytes:
         """Hand out *count* bytes, which nobody gets again."""
         with self._lock:
-            if len(self._left) < count:
-                self._left = os.urandom(max(count, AT_ONCE))
-            taken, self._left = self._left[:count], self._left[count:]
-            return taken
+            begin, end = self._at, self._at + count
+            if end > len(self._stock):
+                self._stock, begin, end = os.urandom(max(count, AT_ONCE)), 0, count
+            self._at = end
+            return self._stock[begin:end]
 
 
 _stock = _Stock()

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from filestore.store import Store
 from ingest.connections import Connections
+from ingest.express import Express
 from ingest.gateway import EXPRESS, make_app
 from ingest.pressure import Kind
 from ops.settings import Settings
@@ -70,12 +71,16 @@ class Door:
 
     Attributes:
         taken: Of each request that was looked at, whether it was taken as an ordinary start.
+        express: What takes them.
+        connections: What makes a connection.
     """
 
     port: int
     taken: list[bool]
     runner: web.AppRunner
     listening: asyncio.Server
+    express: Express
+    connections: Connections
 
     def is_full(self) -> bool:
         """Whether starts are turned away, as there is too much to do."""
@@ -108,7 +113,7 @@ async def door(redis_url: str, data: Path, **settings: Any) -> AsyncIterator[Doo
             listening = await loop.create_server(connections, "127.0.0.1", 0)
             try:
                 port = listening.sockets[0].getsockname()[1]
-                yield Door(port, taken, runner, listening)
+                yield Door(port, taken, runner, listening, express, connections)
             finally:
                 listening.close()
                 await runner.cleanup()

@@ -19,6 +19,8 @@ from ops.connect import is_away, is_exhausted
 
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
+#: Pipelines under way at once: while Redis has one, the next requests are read and sent.
+AT_ONCE = 2
 
 
 class KeyReused(Exception):  # noqa: N818 - says what was done
@@ -29,8 +31,9 @@ class Producer:
     """
     XADD for many at once, without waiting for company.
 
-    A command goes with all that this turn of the loop finds; what arrives while a pipeline is under
-    way goes with the next.
+    A command goes with all that this turn of the loop finds; what arrives while `AT_ONCE` pipelines
+    are under way goes with the next. What is more than one holds goes one behind the other, so that
+    the commands of one caller stay in their order.
     """
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
@@ -38,7 +41,8 @@ class Producer:
         self._waiting: list[Waiting] = []
         self._open: deque[Waiting] = deque()
         self._limit: asyncio.TimerHandle | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._is_in_parts = False
 
     async def send(self, command: Command, *, taken: Taken | None = None) -> str:
         """
@@ -131,15 +135,17 @@ class Producer:
         self._open.append(one)
         if self._limit is None:  # one timer for all: each would cost as much as the command
             self._limit = loop.call_at(one.until, self._give_up)
-        if self._pump is None or self._pump.done():
+        if len(self._pumps) < AT_ONCE and not self._is_in_parts:
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
-            self._pump = asyncio.create_task(self._send_all(), context=nobodys)
+            pump = asyncio.create_task(self._send_all(), context=nobodys)
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
-        if self._pump is not None:
-            await self._pump
+        if self._pumps:
+            await asyncio.wait(self._pumps)
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
@@ -157,9 +163,17 @@ class Producer:
     async def _send_all(self) -> None:
         while self._waiting:
             await asyncio.sleep(0)  # who was just answered asks again: they shall go together
+            if self._is_in_parts:
+                return  # whoever sends the first part sends the rest behind it
             batch = [one for one in self._waiting[:MAX_BATCH] if not one.answer.done()]
             del self._waiting[:MAX_BATCH]
-            settle(batch, await self._send(batch))
+            has_more = self._is_in_parts = bool(self._waiting)
+            try:
+                answers = await self._send(batch)
+            finally:
+                if has_more:
+                    self._is_in_parts = False
+            settle(batch, answers)
             while self._open and self._open[0].answer.done():
                 self._open.popleft()
 

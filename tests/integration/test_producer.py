@@ -1,8 +1,10 @@
 """The producer: many at once, and each with a fate of its own."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -11,8 +13,9 @@ from support.gateway import on_stream
 from support.users import admin, as_gateway
 
 from ingest.answering import ANSWER_LIMIT_S, Unavailable
+from ingest.batch import Waiting
 from ingest.commands import Command, Echo
-from ingest.producer import MAX_BATCH, Producer
+from ingest.producer import AT_ONCE, MAX_BATCH, Producer
 
 
 @pytest.fixture
@@ -29,6 +32,15 @@ async def producer(breakable: Breakable) -> AsyncIterator[Producer]:
         producer = Producer(client)
         yield producer
         await producer.aclose()
+
+
+async def all_on_the_way(producer: Producer) -> list["asyncio.Task[str]"]:
+    """Send as many pipelines as there may be at once, of a command each, to one that is frozen."""
+    leaving = []
+    for _ in range(AT_ONCE):
+        leaving.append(asyncio.create_task(producer.send(Command(data=Echo(text="leaving")))))
+        await asyncio.wait(leaving, timeout=0.1)
+    return leaving
 
 
 async def test_cancelled_waiter(producer: Producer, breakable: Breakable, client: Redis) -> None:
@@ -55,19 +67,18 @@ async def test_command_given_up_is_not_sent_later(
     """A command that had not left when its client gave up is never sent."""
     await producer.send(Command(data=Echo(text="first")))
     breakable.freeze()
-    leaving = asyncio.create_task(producer.send(Command(data=Echo(text="leaving"))))
-    await asyncio.wait({leaving}, timeout=0.1)
+    leaving = await all_on_the_way(producer)
     behind = asyncio.create_task(producer.send(Command(data=Echo(text="behind"))))
     await asyncio.wait({behind}, timeout=0.1)
 
     behind.cancel()
     breakable.thaw()
-    await leaving
+    await asyncio.gather(*leaving)
     await producer.aclose()
 
     assert [one.data.model_dump()["text"] for one in on_stream(client).values()] == [
         "first",
-        "leaving",
+        *["leaving"] * AT_ONCE,
     ]
 
 
@@ -104,6 +115,48 @@ async def test_many_at_once(producer: Producer, client: Redis) -> None:
     assert await producer.send_many([]) == []
 
 
+async def test_many_beside_others(
+    producer: Producer, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of each caller stay in their order, whoever else sends meanwhile."""
+    chance = random.Random(7)
+    send = producer._send
+    under_way: list[int] = []
+    most = 0
+
+    async def slow(batch: list[Waiting]) -> list[Any]:
+        nonlocal most
+        under_way.append(len(batch))
+        most = max(most, len(under_way))
+        await asyncio.sleep(chance.random() / 50)  # as long as it takes, the later one may be first
+        answers = await send(batch)
+        under_way.remove(len(batch))
+        return answers
+
+    async def one_by_one() -> None:
+        for _ in range(50):
+            await producer.send(Command(data=Echo(text="one")))
+            await asyncio.sleep(chance.random() / 100)
+
+    monkeypatch.setattr(producer, "_send", slow)
+    sizes = [MAX_BATCH * 2 + 10, 700, 600, MAX_BATCH + 1]
+    many = [
+        producer.send_many([Command(data=Echo(text=f"{of} {at}")) for at in range(size)])
+        for of, size in enumerate(sizes)
+    ]
+    others = [asyncio.create_task(one_by_one()) for _ in range(3)]
+    told = await asyncio.gather(*many)
+    await asyncio.gather(*others)
+
+    stored = {entry: one.data.model_dump()["text"] for entry, one in on_stream(client).items()}
+    places = {entry: place for place, entry in enumerate(stored)}
+    for of, (entries, size) in enumerate(zip(told, sizes, strict=True)):
+        assert [stored[str(entry)] for entry in entries] == [f"{of} {at}" for at in range(size)]
+        order = [places[str(entry)] for entry in entries]
+        assert order == sorted(order)
+    assert most == AT_ONCE
+
+
 async def test_many_while_redis_is_away(producer: Producer, breakable: Breakable) -> None:
     """Each of many learns that Redis does not answer, as soon as one alone would."""
     await producer.send(Command(data=Echo(text="first")))
@@ -124,19 +177,18 @@ async def test_many_given_up_are_not_sent_later(
     """Commands that had not left when their sender gave up are never sent."""
     await producer.send(Command(data=Echo(text="first")))
     breakable.freeze()
-    leaving = asyncio.create_task(producer.send(Command(data=Echo(text="leaving"))))
-    await asyncio.wait({leaving}, timeout=0.1)
+    leaving = await all_on_the_way(producer)
     behind = asyncio.create_task(producer.send_many([Command(data=Echo(text="behind"))] * 3))
     await asyncio.wait({behind}, timeout=0.1)
 
     behind.cancel()
     await asyncio.wait({behind})
     breakable.thaw()
-    await leaving
+    await asyncio.gather(*leaving)
     await producer.aclose()
 
     texts = [one.data.model_dump()["text"] for one in on_stream(client).values()]
-    assert texts == ["first", "leaving"]
+    assert texts == ["first", *["leaving"] * AT_ONCE]
 
 
 async def test_many_when_redis_is_full(producer: Producer, client: Redis) -> None:

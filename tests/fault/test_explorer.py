@@ -97,7 +97,9 @@ def pops(patch: Patch) -> None:
         assert isinstance(place, str)
         read = read.replace("ARGV[6],\n", "ARGV[6], 'NOACK',\n")
         assert "NOACK" in read
-        place = place.replace("if #redis.call('XPENDING'", "if true or #redis.call('XPENDING'")
+        place = place.replace(
+            "if is_new or #redis.call('XPENDING'", "if true or #redis.call('XPENDING'"
+        )
         assert "true or" in place
         self._read = redis.register_script(read)
         self._place = redis.register_script(place)

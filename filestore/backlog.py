@@ -6,6 +6,9 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+#: Bytes of a note's name, at most; the shortest limit in use is 143, eCryptfs'.
+LONGEST = 140
+
 
 class Backlog:
     """
@@ -28,7 +31,10 @@ class Backlog:
             OSError: The disk did not take it.
         """
         name, text = (lines[0], "") if len(lines) == 1 else ("", "\n".join(lines))
-        path = f"{self._folder}/{name.replace(' ', '~')}~{secrets.token_hex(8)}"
+        mark = f"~{secrets.token_hex(8)}"
+        if len(name) + len(mark) > LONGEST:
+            name = name.partition(" ")[0]
+        path = f"{self._folder}/{name.replace(' ', '~')}{mark}"
         try:
             _write(path, text)
         except FileNotFoundError:
@@ -36,17 +42,17 @@ class Backlog:
             _write(path, text)
 
     def notes(self) -> list[str]:
-        """List what was noted; nothing where nothing ever was."""
+        """List what was noted; nothing where nothing ever was, and no files of other people's."""
         try:
-            return [path.name for path in self._folder.iterdir()]
+            return [path.name for path in self._folder.iterdir() if "~" in path.name]
         except FileNotFoundError:
             return []
 
     def lines_of(self, note: str) -> list[str]:
         """Give a note's lines: no pk has a ``~``. One that is gone was for somebody else."""
-        *words, _ = note.split("~")
-        if words[0]:
-            return [" ".join(words)]
+        name = note.rpartition("~")[0]
+        if name:
+            return [name.replace("~", " ")]
         with suppress(FileNotFoundError, UnicodeDecodeError):
             return (self._folder / note).read_text("ascii").splitlines()
         return []

@@ -21,10 +21,11 @@ SLOW_S = 0.001
 #: How many it is asked for at once.
 AT_ONCE = 8
 
-#: What says that a file cannot have a second name here: the name is taken, there are too many, or
-#: the file system knows of no such thing.
-UNLINKED = frozenset(
-    {errno.EEXIST, errno.EMLINK, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+#: What the disk says when it takes nothing. Whatever else comes of a second name says that a file
+#: cannot have one here: it is taken, there are too many, or there is no such thing, for which each
+#: file system has an error of its own.
+DISK_AWAY = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOENT, errno.ESTALE}
 )
 
 #: Files from which on it is worth to flush all that others have written, too.
@@ -81,7 +82,7 @@ class NewFile:
             try:
                 os.link(self.listed, self.path)
             except OSError as error:
-                if error.errno not in UNLINKED:
+                if error.errno in DISK_AWAY:
                     raise
             else:
                 return

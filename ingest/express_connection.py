@@ -53,6 +53,12 @@ class ExpressConnection(Connection):
         else:
             self._receive(data)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Be forgotten; a handler that was woken just now would look for what is gone by then."""
+        if self._waiter and self._waiter.done() and self._task_handler:
+            self._task_handler.cancel()
+        super().connection_lost(exc)
+
     def _receive_early(self) -> None:
         """Receive what was kept."""
         data, self._early = self._early, b""
@@ -70,7 +76,7 @@ class ExpressConnection(Connection):
             self._parse(data)
             self._go_on()
             if self._request_count == count + 1 and self._messages:
-                self._is_whole = self._look_back(data, self._messages[-1][0])
+                self._is_whole = self._look_back(data, *self._messages[-1])
 
     def _parse(self, data: bytes) -> None:
         """Have aiohttp read it, and wake nobody."""
@@ -80,9 +86,9 @@ class ExpressConnection(Connection):
         finally:
             self._waiter = waiter
 
-    def _look_back(self, data: bytes, head: object) -> bool:
+    def _look_back(self, data: bytes, head: object, payload: StreamReader) -> bool:
         """Whether what was read is one whole request; remember the head of an ordinary start."""
-        if not (isinstance(head, RawRequestMessage) and is_whole(data, head)):
+        if not (isinstance(head, RawRequestMessage) and payload.is_eof() and is_whole(data, head)):
             return False
         if (shown := shown_keys(head)) is not None:
             self._express.heads.learn(data, shown)

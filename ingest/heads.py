@@ -59,11 +59,13 @@ def is_whole(data: bytes, head: RawRequestMessage) -> bool:
     """
     Whether *data*, of which a parser at its beginning has read *head*, is that request to its end.
 
-    A head that has lines which end in another way than RFC 9112 says is not measured.
+    A head with empty lines before it, or with lines that end in another way than RFC 9112 says, is
+    not measured: a parser may see its end elsewhere.
     """
-    if head.chunked or head.upgrade:
+    at = data.find(END)
+    if at < 0 or data[0] <= ord(" ") or head.chunked or head.upgrade:
         return False
-    end = data.find(END) + len(END)
+    end = at + len(END)
     lines = data.count(b"\n", 0, end)
     length = int(head.headers.get(CONTENT_LENGTH, "0"))
     return end + length == len(data) and lines == data.count(b"\r\n", 0, end)

@@ -1,11 +1,12 @@
 """Heads that are known: such starts are taken unread, and nothing else is taken for one."""
 
 import asyncio
+import gc
 import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -21,6 +22,7 @@ from support.raw_http import parsed as parsed_answer
 from ingest import heads as heads_module
 from ingest import producer
 from ingest.access import Scope
+from ingest.connection import reset
 from ingest.express_connection import ExpressConnection
 from ingest.heads import END, Heads, is_whole
 from ops.settings import Settings
@@ -154,6 +156,46 @@ async def test_client_leaves(breakable: Breakable, tmp_path: Path) -> None:
         assert last.status == 202
 
 
+async def test_client_is_reset(breakable: Breakable, tmp_path: Path) -> None:
+    """A client that is cut off with much behind its start leaves no error behind."""
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as other:
+        await other.ask(start(b'{"pk":"a"}'))
+        async with line_to(gate.port) as line:
+            breakable.freeze()
+            line.writer.write(start(b'{"pk":"b"}'))
+            await until(lambda: len(gate.taken) == 2)
+            line.writer.write(b"x" * 300_000)
+            await asyncio.sleep(0.05)
+            reset(cast(asyncio.Transport, line.writer.transport))
+            breakable.thaw()
+        [last] = await other.ask(start(b'{"pk":"c"}'))
+        await until(lambda: len(gate.runner.server.connections) == 1)  # type: ignore[union-attr]
+        gc.collect()  # a task's error is told when it is gone
+
+    assert last.status == 202
+    assert errors == []
+
+
+async def test_no_head_is_known(client: Redis, server: Settings, tmp_path: Path) -> None:
+    """Empty lines before a head, which a parser skips, are never taken for one."""
+    body = b'{"pk":"none"}'
+    head = HEAD + b"Content-Length: 200\r\n\r\n"
+    async with door(server.redis, tmp_path) as gate:
+        async with line_to(gate.port) as line:
+            line.writer.write(b"\r\n\r\n" + head + b" " * (200 - len(head)))
+            await line.writer.drain()
+            await asyncio.sleep(0.05)
+            line.writer.write(b" " * (len(head) - len(body)) + body)
+            assert (await line.read()).status == 202
+        async with line_to(gate.port) as line:
+            [answer] = await line.ask(b"\r\n\r\n" + body + b" " * (200 - len(body)))
+
+    assert answer.status == 400
+    assert len(on_stream(client)) == 1
+
+
 async def test_key_is_asked_each_time(client: Redis, server: Settings, tmp_path: Path) -> None:
     """A known head opens nothing that its key does not open now."""
     header = make(tmp_path, Scope.WRITE)
@@ -168,6 +210,14 @@ async def test_key_is_asked_each_time(client: Redis, server: Settings, tmp_path:
     assert before == [202, 202, 202]
     assert (after.status, none.status) == (401, 401)
     assert len(on_stream(client)) == 3
+
+
+def misled(ordinary: bytes) -> list[bytes]:
+    """Begin with empty lines a request that has as much in its body as an empty head would."""
+    head = HEAD + b"Content-Length: %d\r\n\r\n"
+    length = len(head % 100) + len(ordinary)
+    text = b"\r\n\r\n" + head % length + ordinary
+    return [text, ordinary, b" " * (length - 2 * len(ordinary)), b"\r\n\r\n" + b"x" * length]
 
 
 def stream(chance: random.Random, mark: str) -> list[bytes]:
@@ -189,13 +239,15 @@ def stream(chance: random.Random, mark: str) -> list[bytes]:
             [padded, padded[:-3], b"   "],
             [ordinary[:-4], ordinary[-4:]],
             [b"\r\n" + ordinary],
+            misled(ordinary),
+            [b"\r\n\r\n" + ordinary, b"\r\n\r\n" + b" " * 200],
             [ordinary + b"\r\n"],
             [start(b"x" + ordinary)],
             [start(b'{"pk":"u-%d"}' % number, more=UNUSUAL)],
             [GET],
             [b"x", ordinary],
         ]
-        made += chance.choice([*[[ordinary]] * 12, *within])
+        made += chance.choice([*[[ordinary]] * 25, *within])
     return made
 
 
@@ -317,6 +369,7 @@ async def test_nothing_else_is_taken_for_one(
         (start(b"{}"), True),
         (start(b"{}") + b"x", False),
         (start(b"{} ")[:-1], False),
+        (b"\r\n\r\n" + start(b"{}"), False),
         (start(b"{}").replace(b"localhost\r", b"localhost"), False),
         (start(b"{}", more=b"Upgrade: x\r\nConnection: upgrade\r\n"), False),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),

@@ -439,6 +439,38 @@ def test_who_asks_sees_what_was_saved(store: Store, monkeypatch: pytest.MonkeyPa
     assert ["b", "a"] == names(store)
 
 
+def test_strangers_among_the_notes(store: Store, root: Path) -> None:
+    """A file that no note is called like, such as NFS makes of one that is open, is left alone."""
+    save(store, "a", at_ms=1)
+    late = root / ".index.late"
+    late.mkdir(exist_ok=True)
+    strangers = [late / ".nfs0000000000000001", late / ".DS_Store"]
+    for path in strangers:
+        path.write_text("a started 1 2 - 3 4 5")
+    (late / "folder").mkdir()
+    save(store, "b", at_ms=2)
+    store.sync("b")
+    store.prepare()
+
+    assert filled(store) == ["b", "a"]
+    assert all(path.exists() for path in [*strangers, late / "folder"])
+
+
+@pytest.mark.parametrize("size", [1, 40, 64])
+def test_note_of_any_pk_fits(store: Store, root: Path, size: int) -> None:
+    """The name of a note is one that every file system takes; its row is found all the same."""
+    pk = "x" * size
+    with patch.object(Table, "put", side_effect=TimeoutError):
+        save(store, pk, at_ms=1)
+        save(store, pk, at_ms=1, result="pass")
+
+    names = [path.name for path in (root / ".index.late").iterdir()]
+    assert names
+    assert max(map(len, names)) <= 143
+    assert filled(store) == [pk]
+    assert store.index.counts()[Status.PASS] == 1
+
+
 @pytest.mark.parametrize("is_named", [False, True])
 def test_note_made_while_one_is_worked_off(
     store: Store,

@@ -284,7 +284,7 @@ def test_list_keeps_nobody_from_a_document(store: Store, tmp_path: Path) -> None
     assert other.read_text() == "somebody's"
 
 
-@pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK, errno.EXDEV, 524])
 def test_no_second_names(store: Store, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """Where a file has one name only, the document is a file beside the one on the list."""
 

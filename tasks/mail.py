@@ -140,7 +140,7 @@ def look(redis: Redis, bookmark: Bookmark | None, *, slot_s: int) -> tuple[Diges
         since_s=bookmark.slot_s if bookmark else None,
         before=last.counts,
         now=now,
-        named=[_named(fields) for _, fields in events if fields[b"type"] != REFUSED],
+        named=[named for _, fields in events if (named := _named(fields))],
     )
     event = newest[0][0].decode() if newest else "0-0"
     return digest, Bookmark(slot_s=slot_s, event=event, counts=now)
@@ -225,6 +225,10 @@ def _connection(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
     return smtplib.SMTP(host, port or default, timeout=SMTP_TIMEOUT_S)
 
 
-def _named(fields: dict[bytes, bytes]) -> tuple[str, str]:
-    data: dict[str, Any] = json.loads(fields[b"data"])
-    return str(data["status"]), str(data["pk"])
+def _named(fields: dict[bytes, bytes]) -> tuple[str, str] | None:
+    """Read status and pk; None for what tells of no change, or was written by none of us."""
+    try:
+        data: dict[str, Any] = json.loads(fields[b"data"])
+        return None if fields[b"type"] == REFUSED else (str(data["status"]), str(data["pk"]))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None

@@ -174,6 +174,26 @@ def test_names(counts: Client) -> None:
     assert () == again.groups[0].pks
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "exam.pass", "data": '{"pk": "x"}'},
+        {"type": "exam.pass", "data": "[]"},
+        {"type": "exam.pass", "data": "no json"},
+        {"type": "exam.pass"},
+        {"data": '{"pk": "x", "status": "pass"}'},
+    ],
+)
+def test_strange_event(counts: Client, fields: dict[str, str]) -> None:
+    """An event that none of ours has written keeps no digest from going out."""
+    counts.xadd(keys.EVENTS, fields)  # type: ignore[arg-type]
+
+    digest, mark = look(as_worker(counts), None, slot_s=300)
+
+    assert [group.pks for group in digest.groups if "x" in group.pks] == []
+    assert mark.event == counts.xrevrange(keys.EVENTS, count=1)[0][0].decode()
+
+
 def test_redis_began_anew(counts: Client) -> None:
     """When Redis lost its counters, the digest counts from its new beginning."""
     bookmark = Bookmark(slot_s=300, event="9999999999999-0", counts={"started": 100})

@@ -12,6 +12,7 @@ from support.breakable import Breakable
 from support.gateway import on_stream
 from support.users import admin, as_gateway
 
+from ingest import producer as producer_module
 from ingest.answering import ANSWER_LIMIT_S, Unavailable
 from ingest.batch import Waiting
 from ingest.commands import Command, Echo
@@ -113,6 +114,47 @@ async def test_many_at_once(producer: Producer, client: Redis) -> None:
     assert entries == list(stored)
     assert [one.data.model_dump()["text"] for one in stored.values()] == texts
     assert await producer.send_many([]) == []
+
+
+@pytest.mark.parametrize("at_once", [1, AT_ONCE])
+async def test_next_in_the_turn_of_the_answer(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """A command that comes in the turn in which the last pipeline ends is sent all the same."""
+    monkeypatch.setattr(producer_module, "AT_ONCE", at_once)
+    loop = asyncio.get_running_loop()
+    told: list[object] = []
+    ended: asyncio.Future[None] = loop.create_future()
+
+    class Again:
+        """Who sends another one as soon as it hears of its own."""
+
+        is_told = False
+
+        def done(self) -> bool:
+            """Whether it has heard."""
+            return self.is_told
+
+        def set_result(self, entry: object) -> None:
+            """Send another one, before anything else that is to run in the next turn."""
+            self.is_told = True
+            told.append(entry)
+            if len(told) < 50:
+                loop.call_soon(send)
+            elif not ended.done():
+                ended.set_result(None)
+
+        set_exception = set_result
+
+    def send() -> None:
+        producer.post(Command(data=Echo(text="again")), Again(), taken=lambda _: None)
+
+    for _ in range(at_once):
+        send()
+        await asyncio.sleep(0)
+    await asyncio.wait_for(ended, 20)
+
+    assert [type(entry) for entry in told[:50]] == [bytes] * 50
 
 
 async def test_many_beside_others(

@@ -105,9 +105,11 @@ class Gauge:
 
     async def _look_on(self) -> None:
         while True:
+            before = self._taken
             with contextlib.suppress(redis.exceptions.RedisError, OSError):
                 seen = await self._look()
-                self._load, self._taken = seen, 0
+                # What was taken meanwhile may not have been seen: rather counted twice than not.
+                self._load, self._taken = seen, self._taken - before
             self._changed.set()
             self._say()
             await asyncio.sleep(LOOK_EVERY_S)

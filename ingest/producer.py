@@ -42,7 +42,6 @@ class Producer:
         self._open: deque[Waiting] = deque()
         self._limit: asyncio.TimerHandle | None = None
         self._pumps: set[asyncio.Task[None]] = set()
-        self._at_work = 0
         self._is_in_parts = False
 
     async def send(self, command: Command, *, taken: Taken | None = None) -> str:
@@ -136,13 +135,10 @@ class Producer:
         self._open.append(one)
         if self._limit is None:  # one timer for all: each would cost as much as the command
             self._limit = loop.call_at(one.until, self._give_up)
-        if self._at_work < AT_ONCE and not self._is_in_parts:
+        if len(self._pumps) < AT_ONCE and not self._is_in_parts:
             # Not in the context of the request that starts it: lines about Redis are nobody's.
             nobodys = contextvars.Context()
-            self._at_work += 1
-            pump = asyncio.create_task(self._send_all(), context=nobodys)
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
+            self._pumps.add(asyncio.create_task(self._send_all(), context=nobodys))
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
@@ -166,7 +162,8 @@ class Producer:
         try:
             await self._send_waiting()
         finally:  # at once: a command that comes in the same turn must not count on this one
-            self._at_work -= 1
+            if own := asyncio.current_task():
+                self._pumps.discard(own)
 
     async def _send_waiting(self) -> None:
         while self._waiting:

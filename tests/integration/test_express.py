@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from support.breakable import Breakable
-from support.express import HEAD, UNUSUAL, door, line_to, start
+from support.express import HEAD, UNUSUAL, door, line_to, start, until
 from support.gateway import Process, on_stream, process
 from support.keyed import id_of, make, revoke
 from support.metrics import value
@@ -432,8 +432,3 @@ async def test_overload(client: Redis, server: Settings, tmp_path: Path) -> None
     assert answers[-1].status == 503
     assert gate.taken[-1] is False
     assert len(on_stream(client)) == sum(answer.status == 202 for answer in answers)
-
-
-async def until(fact: Any) -> None:
-    """Wait for a fact, and let the loop go on."""
-    await asyncio.to_thread(wait_until, fact, saying="it is so")

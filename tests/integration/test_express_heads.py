@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
@@ -14,7 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from redis import Redis
 from support.breakable import Breakable
-from support.express import HEAD, UNUSUAL, Door, door, line_to, start
+from support.express import HEAD, UNUSUAL, Door, Line, door, line_to, start, until
 from support.gateway import on_stream
 from support.keyed import make, revoke
 from support.raw_http import parsed as parsed_answer
@@ -43,6 +43,14 @@ def parsed() -> Iterator[list[bytes]]:
 
     with patch.object(ExpressConnection, "_parse", noted):
         yield seen
+
+
+async def put_on_its_way(gate: Door, line: Line, breakable: Breakable) -> None:
+    """Have exam a started, and b on its way unread, to a Redis that is frozen."""
+    await line.ask(start(b'{"pk":"a"}'))
+    breakable.freeze()
+    line.writer.write(start(b'{"pk":"b"}'))
+    await until(lambda: len(gate.taken) == 2)
 
 
 async def test_known_is_not_read(
@@ -80,10 +88,7 @@ async def test_more_comes_meanwhile(
 ) -> None:
     """What comes while one is on its way unread is answered behind it, in its order."""
     async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as line:
-        await line.ask(start(b'{"pk":"a"}'))
-        breakable.freeze()
-        line.writer.write(start(b'{"pk":"b"}'))
-        await until(lambda: len(gate.taken) == 2)
+        await put_on_its_way(gate, line, breakable)
         line.writer.write(start(b'{"pk":"c"}', more=UNUSUAL) + start(b'{"pk":"d"}') * 50)
         await asyncio.sleep(0.05)
         assert len(parsed) == 1
@@ -99,10 +104,7 @@ async def test_fails(
     """One that fails is read after all, and told of as any other; what follows goes on."""
     monkeypatch.setattr(producer, "ANSWER_LIMIT_S", 0.3)
     async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as line:
-        await line.ask(start(b'{"pk":"a"}'))
-        breakable.freeze()
-        line.writer.write(start(b'{"pk":"b"}'))
-        await until(lambda: len(gate.taken) == 2)
+        await put_on_its_way(gate, line, breakable)
         line.writer.write(start(b'{"pk":"c"}', more=UNUSUAL))
         quick, slow = await line.read(), await line.read()
         breakable.thaw()
@@ -121,10 +123,7 @@ async def test_end(
     """Who has one on its way when the gateway ends is answered, and then the line is closed."""
     monkeypatch.setattr(producer, "ANSWER_LIMIT_S", 1.0)
     async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as line:
-        await line.ask(start(b'{"pk":"a"}'))
-        breakable.freeze()
-        line.writer.write(start(b'{"pk":"b"}'))
-        await until(lambda: len(gate.taken) == 2)
+        await put_on_its_way(gate, line, breakable)
         line.writer.write(start(b'{"pk":"c"}'))
         gate.listening.close()
         ending = asyncio.create_task(gate.runner.cleanup())
@@ -141,11 +140,8 @@ async def test_end(
 async def test_client_leaves(breakable: Breakable, tmp_path: Path) -> None:
     """A client that leaves, having sent more, holds up nobody."""
     async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as other:
-        await other.ask(start(b'{"pk":"a"}'))
         async with line_to(gate.port) as line:
-            breakable.freeze()
-            line.writer.write(start(b'{"pk":"b"}'))
-            await until(lambda: len(gate.taken) == 2)
+            await put_on_its_way(gate, line, breakable)
             line.writer.write(start(b'{"pk":"c"}'))
             line.writer.transport.abort()
             other.writer.write(start(b'{"pk":"d"}'))
@@ -161,11 +157,8 @@ async def test_client_is_reset(breakable: Breakable, tmp_path: Path) -> None:
     errors: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     async with door(breakable.url, tmp_path) as gate, line_to(gate.port) as other:
-        await other.ask(start(b'{"pk":"a"}'))
         async with line_to(gate.port) as line:
-            breakable.freeze()
-            line.writer.write(start(b'{"pk":"b"}'))
-            await until(lambda: len(gate.taken) == 2)
+            await put_on_its_way(gate, line, breakable)
             line.writer.write(b"x" * 300_000)
             await asyncio.sleep(0.05)
             reset(cast(asyncio.Transport, line.writer.transport))
@@ -398,10 +391,3 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     long = start(b"{}", more=b"User-Agent: %s\r\n" % (b"x" * 2_000))
     known.learn(long, ())
     assert known.find(long) is None
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for something in this very loop."""
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110 - nobody sets an event for it
-            await asyncio.sleep(0.001)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,13 @@ class Door:
     async def look_at_keys(self) -> None:
         """See at once what has changed in the file of keys."""
         await self.runner.app[EXPRESS]._admission._keyring.look()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something in this very loop, which goes on meanwhile."""
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - nobody sets an event for it
+            await asyncio.sleep(0.001)
 
 
 @contextlib.asynccontextmanager

@@ -120,6 +120,7 @@ def test_two_starts(stack: Stack) -> None:
     wait_until(lambda: stack.document("twice") and len(verdicts(stack, "twice")) == 2, saying="two")
     document = stack.document("twice")
     assert ("exam.start", "refused", "already started") == verdicts(stack, "twice")[1]
+    wait_until(stack.is_done, saying="the books are kept")
     deadline_ms = from_iso(document["started_at"]) + 60_000
     assert deadline_ms == stack.redis().zscore(keys.DEADLINES, "twice")
     stack.post("/exams/twice/result", {"status": "fail"})

@@ -47,6 +47,7 @@ def work(stack: Stack) -> None:
         os.kill(stack.lines("applied", **passed)[-1]["pid"], signal.SIGKILL)
     stack.kill_part("gateway")
     wait_until(lambda: len(stack.lines("part_ready", part="gateway")) > 1, saying="gateway")
+    wait_until(stack.is_done, saying="all is recorded, also what the killed process had in hand")
 
 
 def report(stack_data: Path) -> tuple[int, dict[str, dict[str, object]]]:

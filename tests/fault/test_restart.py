@@ -80,6 +80,7 @@ def test_ctrl_c_under_load(stack: Stack) -> None:
     for path in folder.glob("*/load-*.json"):
         applied = [h["type"] for h in json.loads(path.read_text())["history"]]
         assert ["exam.start", "exam.expire"] == applied
+    wait_until(stack.is_done, saying="the books are kept")
     counts = stack.redis().hgetall(keys.COUNTS)
     assert {b"started": b"2000", b"absent": b"2000"} == counts
 

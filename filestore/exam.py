@@ -1,10 +1,10 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from filestore.fact import Fact, Status, Type
+from filestore.fact import Fact, Identity, Status, Type
 
 
 class Verdict(StrEnum):
@@ -123,18 +123,20 @@ def transition(
     standing = exam.standing if exam else None
     new: list[Record] = []
     seen = [record.fact for record in history]
-    first = _first_of_each(seen)
+    first: dict[Identity, Fact] = {}
     waiting: list[Fact] = []
-    for fact in sorted(fresh.values(), key=lambda fact: fact.turn):
-        after = standing if standing and is_idle(fact, standing) else stand([*seen, fact])
+    for fact in sorted(fresh.values(), key=_turn) if len(fresh) > 1 else fresh.values():
+        after = _then(fact, standing, seen)
         if after is None:
             waiting.append(fact)
             continue
-        twin = first.get(fact.identity)
-        verdict, reason = _judge(fact, before=standing, after=after, twin=twin)
+        if standing == after:
+            first = first or _first_of_each(seen)
+        verdict, reason = _judge(fact, before=standing, after=after, first=first)
         new.append(Record(fact=fact, verdict=verdict, reason=reason, task=task))
         seen.append(fact)
-        first[fact.identity] = min(fact, twin or fact, key=_arrival)
+        if first:
+            first[fact.identity] = min(fact, first.get(fact.identity, fact), key=_arrival)
         standing = after
     if standing is None:
         return Transition(exam=None, waiting=tuple(waiting))
@@ -150,27 +152,33 @@ def stand(facts: Iterable[Fact]) -> Standing | None:
         None when no start is among them.
     """
     facts = list(facts)
-    starts = (fact for fact in facts if fact.type is Type.START)
-    start = min(starts, key=_arrival, default=None)
+    start = _first(fact for fact in facts if fact.type is Type.START)
     if start is None:
         return None
     opened = Standing(opened_by=start)
-    deciding = (fact for fact in facts if _decides(fact, opened))
-    decided = min(deciding, key=_rank, default=None)
-    return replace(opened, decided_by=decided) if decided else opened
+    decided = None
+    for fact in facts:
+        if _decides(fact, opened) and (decided is None or _rank(fact) < _rank(decided)):
+            decided = fact
+    return Standing(opened_by=start, decided_by=decided) if decided else opened
 
 
-def is_idle(fact: Fact, standing: Standing) -> bool:
+def _then(fact: Fact, standing: Standing | None, seen: Sequence[Fact]) -> Standing | None:
     """
-    Whether *fact* changes nothing about *standing*, seen at a glance.
+    Judge what *fact* makes of *standing*, which is what *seen* amount to.
 
-    `stand` finds the same. But it looks at every fact of the exam: two thousand results for one
-    exam would hold its lock for a second.
+    `stand` finds the same. But it looks at every fact of the exam, and only an earlier start asks
+    for that: two thousand results for one exam would hold its lock for a second.
     """
+    if standing is None:
+        return stand([*seen, fact])
     if fact.type is Type.START:
-        return fact.ingress > standing.opened_by.ingress
+        is_later = fact.ingress > standing.opened_by.ingress
+        return standing if is_later else stand([*seen, fact])
     decided = standing.decided_by
-    return not _decides(fact, standing) or (decided is not None and _rank(decided) < _rank(fact))
+    if not _decides(fact, standing) or (decided and _rank(decided) < _rank(fact)):
+        return standing
+    return Standing(opened_by=standing.opened_by, decided_by=fact)
 
 
 def _decides(fact: Fact, standing: Standing) -> bool:
@@ -179,13 +187,11 @@ def _decides(fact: Fact, standing: Standing) -> bool:
 
     A result of the deadline's millisecond is in time, and an expiry of it comes too early.
     """
-    match fact.type:
-        case Type.START:
-            return False
-        case Type.FINISH:
-            return fact.at_ms <= standing.deadline_ms
-        case Type.EXPIRE:
-            return fact.value == standing.deadline_ms and fact.at_ms > standing.deadline_ms
+    if fact.type is Type.FINISH:
+        return fact.at_ms <= standing.deadline_ms
+    if fact.type is Type.EXPIRE:
+        return fact.value == standing.deadline_ms and fact.at_ms > standing.deadline_ms
+    return False
 
 
 def _rank(fact: Fact) -> tuple[bool, tuple[int, int, int]]:
@@ -197,32 +203,36 @@ def _arrival(fact: Fact) -> tuple[int, int, int]:
     return fact.ingress
 
 
-def _first_of_each(facts: Iterable[Fact]) -> dict[tuple[str | None, str, Type], Fact]:
+def _turn(fact: Fact) -> tuple[bool, tuple[int, int, int]]:
+    return fact.turn
+
+
+def _first(facts: Iterable[Fact]) -> Fact | None:
+    return min(facts, key=_arrival, default=None)
+
+
+def _first_of_each(facts: Iterable[Fact]) -> dict[Identity, Fact]:
     """Find the entry of each command that came first."""
-    first: dict[tuple[str | None, str, Type], Fact] = {}
+    first: dict[Identity, Fact] = {}
     for fact in facts:
         first[fact.identity] = min(fact, first.get(fact.identity, fact), key=_arrival)
     return first
 
 
 def _judge(
-    fact: Fact, *, before: Standing | None, after: Standing, twin: Fact | None
+    fact: Fact, *, before: Standing | None, after: Standing, first: Mapping[Identity, Fact]
 ) -> tuple[Verdict, Reason | None]:
-    """Say what a fact did. *twin* is the first entry of the same command, where it came before."""
-    if before is None or (before != after and _moves_on(fact, before)):
+    """Say what a fact did. *first* has the entry of each command before it that came first."""
+    if before is None:
         return Verdict.APPLIED, None
     if before != after:
-        return Verdict.CORRECTED, None
-    if twin and twin.value != fact.value:
-        return Verdict.REFUSED, Reason.CONFLICT
-    if twin:
-        return Verdict.DUPLICATE, None
-    return Verdict.REFUSED, _reason(fact, after)
-
-
-def _moves_on(fact: Fact, before: Standing) -> bool:
-    """Whether a change is the ordinary next step: an open exam is decided."""
-    return before.status is Status.STARTED and fact.type is not Type.START
+        is_next = before.status is Status.STARTED and fact.type is not Type.START
+        return Verdict.APPLIED if is_next else Verdict.CORRECTED, None
+    twin = first.get(fact.identity)
+    if twin is None:
+        return Verdict.REFUSED, _reason(fact, after)
+    is_same = twin.value == fact.value
+    return (Verdict.DUPLICATE, None) if is_same else (Verdict.REFUSED, Reason.CONFLICT)
 
 
 def _reason(fact: Fact, standing: Standing) -> Reason:

@@ -28,6 +28,9 @@ LAST_MS = 253_402_300_799_999
 #: Seconds. Nothing runs for longer than a year.
 LONGEST_S = 366 * 86_400
 
+#: What two entries of one command share: the producer's name, its id, and what it says.
+Identity = tuple[str | None, str, Type]
+
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 
 
@@ -56,12 +59,13 @@ class Fact:
     value: int | str
 
     def __post_init__(self) -> None:
+        source, command = self.source, self.command
         if not _is_whole(self.at_ms, most=LAST_MS - LONGEST_S * 1000):
             raise ValueError(f"not a time: {self.at_ms!r:.40}")
         if not (isinstance(self.entry, str) and _ENTRY.fullmatch(self.entry)):
             raise ValueError(f"not an entry id: {self.entry!r:.40}")
-        if not (isinstance(self.command, str) and isinstance(self.source, str | None)):
-            raise ValueError(f"not a command's id: {self.source!r:.40}, {self.command!r:.40}")  # noqa: TRY004 - one error for all that is no fact
+        if not (isinstance(command, str) and (source is None or isinstance(source, str))):
+            raise ValueError(f"not a command's id: {source!r:.40}, {command!r:.40}")
         if not _is_value(self.type, self.value):
             raise ValueError(f"not a value of {self.type}: {self.value!r:.40}")
 
@@ -76,7 +80,7 @@ class Fact:
         return self.type is not Type.START, self.ingress
 
     @property
-    def identity(self) -> tuple[str | None, str, Type]:
+    def identity(self) -> Identity:
         """
         What two entries of one command share.
 
@@ -100,10 +104,8 @@ def _is_whole(value: object, *, most: int, least: int = 0) -> bool:
 
 
 def _is_value(kind: Type, value: object) -> bool:
-    match kind:
-        case Type.START:
-            return _is_whole(value, least=1, most=LONGEST_S)
-        case Type.FINISH:
-            return value in (Status.PASS, Status.FAIL)
-        case Type.EXPIRE:
-            return _is_whole(value, most=LAST_MS)
+    if kind is Type.START:
+        return _is_whole(value, least=1, most=LONGEST_S)
+    if kind is Type.FINISH:
+        return value in (Status.PASS, Status.FAIL)
+    return kind is Type.EXPIRE and _is_whole(value, most=LAST_MS)

@@ -28,6 +28,8 @@ DISK_AWAY = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOENT, errno.ESTALE}
 )
 
+#: Bytes of a file that are asked for at once; nearly all documents have less.
+READ_BYTES = 1 << 16
 #: Files from which on it is worth to flush all that others have written, too.
 MANY = 4
 
@@ -93,6 +95,18 @@ class NewFile:
                     self.spares.give(self.temporary)
                     return
         os.rename(self.temporary, self.path)  # noqa: PTH104 - a third of what Path takes
+
+
+def read_file(path: str) -> bytes:
+    """Read a whole file, in half of the time of `open`, which asks what it is first."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(descriptor, READ_BYTES)
+        while more := os.read(descriptor, READ_BYTES):
+            text += more
+        return text
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: Path, text: str, *, temporary: Path, mode: int | None = None) -> None:

@@ -72,15 +72,16 @@ def to_line(row: Row, file: os.stat_result) -> str:
 
     A document is never changed in place: while the file is the same, so is its row.
     """
-    values = ("-" if value is None else value for value in (*row.values(), *_identity(file)))
-    return " ".join(map(str, values))
+    decided = "-" if row.decided_ms is None else row.decided_ms
+    own = f"{row.pk} {row.status} {row.started_ms} {row.deadline_ms} {decided}"
+    return f"{own} {file.st_ino} {file.st_mtime_ns} {file.st_size}"
 
 
 def of_line(line: str, file: os.stat_result) -> Row | None:
     """Read back the row that `to_line` wrote; None if the file is another one by now, or none."""
     match line.split(" "):
         case [pk, status, started, deadline, decided, *identity]:
-            if identity != [str(number) for number in _identity(file)]:
+            if identity != [str(file.st_ino), str(file.st_mtime_ns), str(file.st_size)]:
                 return None
             return Row(
                 pk=pk,
@@ -91,7 +92,3 @@ def of_line(line: str, file: os.stat_result) -> Row | None:
             )
         case _:
             return None
-
-
-def _identity(file: os.stat_result) -> tuple[int, int, int]:
-    return file.st_ino, file.st_mtime_ns, file.st_size

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from filestore.document import Damaged, from_document, to_text
-from filestore.durable import NewFile, replace_files, sync_folder
+from filestore.durable import NewFile, read_file, replace_files, sync_folder
 from filestore.exam import Exam
 from filestore.fact import Status
 from filestore.index import Index, boot_of_machine
@@ -79,8 +79,7 @@ class Store:
         if not is_name(pk):
             return None
         try:
-            with open(self._where(pk), "rb", buffering=0) as file:  # noqa: PTH123 - half of its time
-                return file.read()
+            return read_file(self._where(pk))
         except FileNotFoundError:
             return None
 

@@ -1,7 +1,7 @@
 """Changes: what the world is told when an exam moved. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -68,20 +68,27 @@ def event_fields(change: Change, exam: Exam) -> dict[str, str]:
     return {"type": f"exam.{change.status or Verdict.REFUSED}", "data": _dump(data).decode()}
 
 
-def tallied(records: Sequence[Record], *, now_ms: int) -> Counter[str]:
+def tallied(done: Iterable[tuple[Sequence[Record], int]]) -> Counter[str]:
     """
-    Count *records*, and how long each took until its effect was on disk, *now_ms*.
+    Count records, and how long each took until its effect was on disk.
 
     What an expiry took is how late the exam is absent; one that changed nothing is not timed.
+
+    Args:
+        done: Records, and when they were on disk, in milliseconds.
     """
     counted: Counter[str] = Counter()
-    for record in records:
-        fact, verdict = record.fact, record.verdict
-        counted[tally.field(tally.APPLIED, fact.type, verdict, record.reason or "")] += 1
-        if fact.type is not Type.EXPIRE:
-            counted.update(tally.timed(tally.LATENCY, fact.type, ms=now_ms - fact.at_ms))
-        elif verdict is Verdict.APPLIED:
-            counted.update(tally.timed(tally.LATENESS, ms=now_ms - int(fact.value)))
+    for records, now_ms in done:
+        for record in records:
+            fact, verdict = record.fact, record.verdict
+            counted[tally.field(tally.APPLIED, fact.type, verdict, record.reason or "")] += 1
+            took: Mapping[str, int] = {}
+            if fact.type is not Type.EXPIRE:
+                took = tally.timed(tally.LATENCY, fact.type, ms=now_ms - fact.at_ms)
+            elif verdict is Verdict.APPLIED:
+                took = tally.timed(tally.LATENESS, ms=now_ms - int(fact.value))
+            for name, number in took.items():
+                counted[name] += number
     return counted
 
 

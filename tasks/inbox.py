@@ -14,7 +14,18 @@ from ops.trace import Trace
 from tasks import attempts
 from tasks.scripts import script
 
-_dump, _load = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
+
+class _Written(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What stands in the inbox of a letter, behind the ingress time."""
+
+    command: str
+    source: str | None
+    type: Type
+    value: int | str
+    traceparent: str = ""
+
+
+_dump, _load = msgspec.json.Encoder().encode, msgspec.json.Decoder(_Written).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +87,16 @@ def decode(entry: str, text: str) -> tuple[Fact, Trace]:
         ValueError: No dispatcher wrote this.
     """
     at_ms, _, letter = text.partition(" ")
-    match _load(letter):
-        case [str(command), str() | None as source, str(kind), int() | str() as value, *more]:
-            fact = Fact(
-                at_ms=int(at_ms),
-                entry=entry,
-                command=command,
-                source=source,
-                type=Type(kind),
-                value=value,
-            )
-            return fact, _trace(more, entry=entry)
-        case other:
-            raise ValueError(f"not a letter: {other!r:.80}")
+    written = _load(letter)
+    fact = Fact(
+        at_ms=int(at_ms),
+        entry=entry,
+        command=written.command,
+        source=written.source,
+        type=written.type,
+        value=written.value,
+    )
+    return fact, trace.parse(written.traceparent) or trace.derived(entry)
 
 
 def read(redis: Redis, pk: str) -> Post:
@@ -127,14 +135,3 @@ def _sort_out(fields: Mapping[bytes, bytes], *, now_ms: int, attempt: int) -> Po
         attempt=attempt,
         traces=traces,
     )
-
-
-def _trace(more: Sequence[object], *, entry: str) -> Trace:
-    """Read what follows the value: nothing where the command came without a trace of its own."""
-    match more:
-        case []:
-            return trace.derived(entry)
-        case [str(text)]:
-            return trace.parse(text) or trace.derived(entry)
-        case _:
-            raise ValueError(f"not a letter's trace: {more!r:.80}")

@@ -8,7 +8,6 @@ from redis import Redis
 
 from filestore.exam import Exam, Record, Transition
 from ops import keys
-from ops.journal import together
 from tasks import attempts, deadlines, report
 from tasks.changes import changes, event_fields, refusals, tallied
 from tasks.inbox import Post
@@ -53,18 +52,21 @@ def settle(redis: Redis, applied: Sequence[Applied]) -> None:
     It is sent once: when its answer is lost nobody knows whether it was done. The next bell
     knows, by what the inbox still holds, and does it then.
     """
-    counted: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
+    moved: list[Exam] = []
     books = Transaction(redis)
     deadlines.keep(books, [one.exam for one in applied])
     for one in applied:
-        for change in (*changes(one.exam, one.records), *refusals(one.exam, one.records)):
+        moves = changes(one.exam, one.records)
+        if moves:
+            moved.append(one.exam)
+        for change in (*moves, *refusals(one.exam, one.records)):
             books.xadd(keys.EVENTS, event_fields(change, one.exam), maxlen=EVENTS_KEPT)
             if change.status is not None:
                 statuses[change.status] += 1
-        counted.update(tallied(one.records, now_ms=one.now_ms))
     for status, number in statuses.items():
         books.hincrby(keys.COUNTS, status, number)
+    counted = tallied((one.records, one.now_ms) for one in applied)
     for field, number in counted.items():
         books.hincrby(keys.METRICS, field, number)
     for one in applied:  # from here on it is over: whatever was refused before is done again
@@ -73,6 +75,4 @@ def settle(redis: Redis, applied: Sequence[Applied]) -> None:
     if ended := [one.exam.pk for one in applied if one.is_all]:
         attempts.end(books, *ended)
     books.execute()
-    with together():
-        for one in applied:
-            report.deadline(one.exam, one.records)
+    report.deadlines(moved)

@@ -37,7 +37,7 @@ class Transaction:
 
     def xadd(self, name: str, fields: Mapping[str, str], *, maxlen: int) -> None:
         """Add to a stream, which keeps about so many entries."""
-        words = (word for pair in fields.items() for word in pair)
+        words = [word for pair in fields.items() for word in pair]
         self._add("XADD", name, "MAXLEN", "~", str(maxlen), "*", *words)
 
     def xack(self, name: str, group: str, *entries: str) -> None:

@@ -42,7 +42,7 @@ def test_records_are_counted_by_verdict() -> None:
     result = replace(START, at_ms=1_500, entry="1500-0", type=Type.FINISH, value="pass")
     late = replace(result, at_ms=2_100, entry="2100-0", command="d")
 
-    found = counted(records(result, late), now_ms=2_200)
+    found = counted([(records(result, late), 2_200)])
 
     assert 1 == found["applied:exam.start:applied:"] == found["applied:exam.finish:applied:"]
     assert (
@@ -59,7 +59,7 @@ def test_lateness_counts_from_the_deadline() -> None:
     expiry = replace(START, at_ms=2_001, entry="2001-0", type=Type.EXPIRE, value=DEADLINE_MS)
     again = replace(expiry, entry="2001-1", command="e")
 
-    found = counted(records(expiry, again), now_ms=2_350)
+    found = counted([(records(expiry, again), 2_350)])
 
     assert (1, 350) == (found["lateness:0.5"], found["lateness:sum_ms"])
     assert 1 == found["applied:exam.expire:applied:"]

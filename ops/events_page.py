@@ -9,23 +9,22 @@ from ops.vocabulary import VOCABULARY
 
 #: An exam is started, its deadline passes, and it is absent: lines of one, as they were written.
 EXAMPLES = (
-    '{"ts": "2026-11-25T00:47:09.910Z", "event": "accepted", "part": "gateway", '
-    '"pid": 32679, "entry": "1795567629909-0", "pk": "math-7", "type": "exam.start", '
-    '"trace_id": "6116cbb75cda861027fbeac2840cd33f", '
-    '"command_id": "01a2102b-b64d-7496-a045-7c6e49ee6555", "level": "info", '
-    '"chain": "8f14be53ee9f4da5", "seq": 4, "prev": "3a7bf502df2691f23da4e32f62e4aaad"}',
-    '{"ts": "2026-11-25T00:47:11.922Z", "event": "deadline_fired", "part": "dispatcher", '
-    '"pid": 32666, "pk": "math-7", "entry": "1795567631922-0", '
-    '"deadline_ms": 1795567631909, "late_ms": 13, "level": "info", '
-    '"chain": "e239a0709d96d4f8", "seq": 6, "prev": "a9d219b1ecc333889212b577d3906630"}',
-    '{"ts": "2026-11-25T00:47:11.933Z", "event": "applied", "part": "worker-exam", '
-    '"pid": 32676, "pk": "math-7", "command_id": "1795567631922-0", '
-    '"entry": "1795567631922-0", "type": "exam.expire", '
-    '"trace_id": "592e760f961454c8953ed35cf446d295", "verdict": "applied", "reason": null, '
-    '"at_ms": 1795567631922, "value": 1795567631909, "source": null, "redelivered": false, '
-    '"task_id": "0ae58bde-1358-4b52-ad63-799989dc9161", "task": "tasks.exam", '
-    '"level": "info", "chain": "524476556d3a4c79", "seq": 5, '
-    '"prev": "941440f734fcfc9c0a45d303bbfdc67b"}',
+    '{"ts": "2026-11-30T05:00:01.926Z", "event": "accepted", "part": "gateway", "pid": 9222, '
+    '"trace_id": "57a5055086ba9787c0bc8b84b5df6266", '
+    '"command_id": "math-7.01a22ad3-0405-7757-989c-812eb97683db", "type": "exam.start", '
+    '"pk": "math-7", "entry": "1796014801925-0", "level": "info", '
+    '"chain": "9f359d46ef4dcae6", "seq": 4, "prev": "611f3d651515d9163f73ab6ad9fa3dc9"}',
+    '{"ts": "2026-11-30T05:00:03.929Z", "event": "deadline_fired", "part": "dispatcher", '
+    '"pid": 9215, "pk": "math-7", "entry": "1796014803929-0", "deadline_ms": 1796014803925, '
+    '"late_ms": 4, "level": "info", "chain": "b53051f983e7a20e", "seq": 6, '
+    '"prev": "5362f72339d9bf6cf3a61839626b23db"}',
+    '{"ts": "2026-11-30T05:00:03.935Z", "event": "applied", "part": "worker-exam", '
+    '"pid": 9219, "task": "tasks.exam", "task_id": "300c4d15-379c-4497-a799-08ebeeac2c19", '
+    '"pk": "math-7", "command_id": "1796014803929-0", "entry": "1796014803929-0", '
+    '"type": "exam.expire", "trace_id": "7c2abb24cae2d6b29f2e59df5d47058f", '
+    '"verdict": "applied", "reason": null, "at_ms": 1796014803929, "value": 1796014803925, '
+    '"source": null, "deadline_ms": 1796014803925, "redelivered": false, "level": "info", '
+    '"chain": "f803b322e6f618e8", "seq": 5, "prev": "0f6f0ff8af8a4db0e65d0d8477f7488a"}',
 )
 
 PAGE = """\

@@ -9,7 +9,7 @@ from ops.gateway_lines import AT_THE_GATEWAY
 _IDS = "command_id entry type trace_id"
 _COMMAND = f"{_IDS} pk"
 _TASK = "task_id task"
-_VERDICT = f"{_COMMAND} verdict reason at_ms value source redelivered {_TASK}"
+_VERDICT = f"{_COMMAND} verdict reason at_ms value source deadline_ms redelivered {_TASK}"
 
 VOCABULARY: Mapping[Event, Kind] = {
     # --- commands ---------------------------------------------------------------------------
@@ -60,13 +60,13 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.DUPLICATE: Kind.of(
         "worker: the same command came again, without effect; an exam's stands in its history",
         f"{_IDS} reason {_TASK}",
-        "pk verdict at_ms value source redelivered",
+        "pk verdict at_ms value source deadline_ms redelivered",
     ),
     Event.REFUSED: Kind.of(
         "worker: a command was left without effect, for a reason of the rules; an exam's stands "
         "in its history",
         f"{_IDS} reason {_TASK}",
-        "pk verdict at_ms value source redelivered",
+        "pk verdict at_ms value source deadline_ms redelivered",
     ),
     Event.CORRECTED: Kind.of(
         "worker: a command that surfaced late changed a decision already made",
@@ -101,12 +101,12 @@ VOCABULARY: Mapping[Event, Kind] = {
     ),
     # --- deadlines --------------------------------------------------------------------------
     Event.DEADLINE_SET: Kind.of(
-        "worker: an exam's deadline was set, in the step that records the start",
-        f"pk deadline_ms {_TASK}",
+        "worker: deadlines were set, in the step that has their exams' starts recorded",
+        f"pks {_TASK}",
     ),
     Event.DEADLINE_DELETED: Kind.of(
-        "worker: an exam has no deadline any more, in the step that records the decision",
-        f"pk deadline_ms {_TASK}",
+        "worker: exams have no deadline any more, in the step that has their decisions recorded",
+        f"pks {_TASK}",
     ),
     Event.DEADLINE_FIRED: Kind.of(
         "dispatcher: a deadline was due and became exam.expire on the stream",

@@ -33,6 +33,7 @@ KEYS = {
     "at_ms": 1795418200411,
     "value": 120,
     "source": None,
+    "deadline_ms": 1795418320411,
     "redelivered": False,
     "trace_id": "0af7651916cd43dd8448eb211c80319c",
     "task_id": "49d97c0b-6344-4a4f-925c-49c79d0f6e77",

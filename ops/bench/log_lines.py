@@ -104,12 +104,12 @@ class System:
         self._write(
             self._dispatcher, now_ms + 1, "dispatched", **ids, **task, redelivered=False, **trace
         )
-        did = {"verdict": "applied", "reason": None, "at_ms": at_ms, "value": value}
-        rest = {"source": None, "redelivered": False, **task, "task": "tasks.exam", **trace}
-        self._write(worker, now_ms + 3, "applied", **ids, **did, **rest)
-        event = "deadline_set" if name == "exam.start" else "deadline_deleted"
         deadline_ms = EPOCH_MS + n * EVERY_MS + DURATION_S * 1000
-        self._write(worker, now_ms + 4, event, pk=f"exam-{n}", deadline_ms=deadline_ms, **task)
+        did = {"verdict": "applied", "reason": None, "at_ms": at_ms, "value": value}
+        did |= {"source": None, "deadline_ms": deadline_ms, "redelivered": False}
+        self._write(worker, now_ms + 3, "applied", **ids, **did, **task, task="tasks.exam", **trace)
+        event = "deadline_set" if name == "exam.start" else "deadline_deleted"
+        self._write(worker, now_ms + 4, event, pks=[f"exam-{n}"], **task)
         self._write(worker, now_ms + 4, "task_ended", **task, took_ms=3, state="SUCCESS")
 
     def _write(self, writer: Writer, now_ms: int, event: str, /, **keys: Any) -> None:

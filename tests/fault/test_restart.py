@@ -137,7 +137,7 @@ def test_emptied_redis(stack: Stack) -> None:
     stack.post("/exams/decided/result", {"status": "pass"})
     stack.post("/exams", {"pk": "open", "duration": 8})
     wait_until(lambda: stack.has_status("decided", "pass"), saying="pass")
-    wait_until(lambda: stack.lines("deadline_set", pk="open"), saying="started, and its clock set")
+    wait_until(lambda: stack.has_deadline("open"), saying="started, and its clock set")
 
     stack.redis().flushall()
 

@@ -222,7 +222,7 @@ def test_one_id_through_all_lines(stack: Stack) -> None:
     """One command's line at each door carries the same ids, and names the task and the trace."""
     answer = stack.post("/exams", {"pk": "traced", "duration": 60}, traceparent=TRACEPARENT)
     ids = answer.body
-    wait_until(lambda: stack.lines("deadline_set", pk="traced"), saying="deadline set")
+    wait_until(lambda: stack.has_deadline("traced"), saying="deadline set")
 
     lines = [line for line in stack.lines() if line.get("command_id") == ids["command_id"]]
     at = {line["event"]: line for line in lines}

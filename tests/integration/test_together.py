@@ -96,7 +96,7 @@ def test_lines(desks: Desks, task: Callable[[], None]) -> None:
     applied = [line for line in lines if line["event"] == "applied"]
     assert PKS == [line["pk"] for line in applied]
     assert len(PKS) == len({line["trace_id"] for line in applied})
-    assert PKS == [line["pk"] for line in lines if line["event"] == "deadline_set"]
+    assert [PKS] == [line["pks"] for line in lines if line["event"] == "deadline_set"]
     assert not [line for line in lines if line["event"] == "one_by_one"]
 
 

@@ -62,7 +62,7 @@ class LogMaker:
         """Let an exam be started."""
         self.came_in(pk, "exam.start", at_ms)
         self.done(pk, "exam.start", at_ms, seconds)
-        self.write(at_ms + 3, "deadline_set", pk=pk, deadline_ms=at_ms + seconds * 1000)
+        self.write(at_ms + 3, "deadline_set", pks=[pk])
 
     def result(self, pk: str, at_ms: int, status: str = "pass", **other: Any) -> None:
         """Let a result come in and be recorded."""

@@ -98,6 +98,10 @@ class Stack:
         document = self.document(pk)
         return document is not None and document["status"] == status
 
+    def has_deadline(self, pk: str) -> bool:
+        """Whether a line says that the exam's deadline was set."""
+        return any(pk in line["pks"] for line in self.lines("deadline_set"))
+
     def invigil(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of the command line beside the stack."""
         return subprocess.run(

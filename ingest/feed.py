@@ -64,7 +64,7 @@ class Feed:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: dict[object, tuple[Listener, Callable[[], bool]]] = {}
         self._position: Position | None = None
         self._reading: asyncio.Task[None] | None = None
         self._began = time.monotonic()
@@ -76,10 +76,18 @@ class Feed:
         """Up to where everything was heard; None until Redis was there for the first time."""
         return self._position
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call *listener* with each event from now on; return what ends that."""
+    def subscribe(
+        self, listener: Listener, *, is_needed: Callable[[], bool] = lambda: True
+    ) -> Callable[[], None]:
+        """
+        Call *listener* with each event from now on; return what ends that.
+
+        Args:
+            is_needed: Whether it has anything to do with events: while nobody has, they are passed
+                over, unread.
+        """
         name = object()
-        self._listeners[name] = listener
+        self._listeners[name] = listener, is_needed
 
         def unsubscribe() -> None:
             self._listeners.pop(name, None)
@@ -126,11 +134,13 @@ class Feed:
             outage.REDIS.ended()
         # Nothing for so long: silence, or a stream that was made anew with lower ids.
         self._has_looked = bool(found)
+        is_needed = any(is_needed() for _, is_needed in self._listeners.values())
         for _, entries in found or ():
-            for entry, fields in entries:
+            for entry, fields in entries if is_needed else ():
                 self._position = position(entry.decode())
                 if event := happening(entry, fields):
                     self._tell(event)
+            self._position = position(entries[-1][0].decode())
         await asyncio.sleep(0)  # who was told goes on before the next read is written
 
     async def _look(self) -> Position:
@@ -155,7 +165,7 @@ class Feed:
         return Position(1000 * seconds + microseconds // 1000 - age_ms, 0)
 
     def _tell(self, event: Happening) -> None:
-        for listener in tuple(self._listeners.values()):
+        for listener, _ in tuple(self._listeners.values()):
             try:
                 listener(event)
             except Exception as error:  # its bug; the others hear the event all the same

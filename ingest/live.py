@@ -46,7 +46,7 @@ class Live:
         self._feed = feed
         self._readers: set[Reader] = set()
         self._is_ending = False
-        feed.subscribe(self._hear)
+        feed.subscribe(self._hear, is_needed=lambda: bool(self._readers))
 
     def count(self) -> int:
         """How many clients listen."""

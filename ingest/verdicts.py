@@ -57,7 +57,7 @@ class Verdicts:
         self._store = store
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._is_ending = False
-        feed.subscribe(self._hear)
+        feed.subscribe(self._hear, is_needed=lambda: bool(self._waiting))
 
     @contextlib.contextmanager
     def expecting(self, command: str) -> Iterator[asyncio.Event]:

@@ -203,6 +203,22 @@ async def test_strangers_are_passed_over(breakable: Breakable, client: Client) -
     assert heard.pks == ["a"]
 
 
+async def test_nobody_listens(breakable: Breakable, client: Client) -> None:
+    """What happens while nobody needs it is passed over, and nothing that happens after that."""
+    is_needed = [False]
+    told: list[str] = []
+    async with reading(breakable.url) as feed:
+        feed.subscribe(lambda event: told.append(event.pk), is_needed=lambda: is_needed[0])
+        await at_work(feed)
+        last = happen(client, *map(str, range(50)))[-1]
+        await seen(lambda: str(feed.position) == last, saying="all are passed over")
+        is_needed[0] = True
+        happen(client, "a", "b")
+        await seen(lambda: "b" in told, saying="heard")
+
+    assert told == ["a", "b"]
+
+
 async def test_listener_that_fails(breakable: Breakable, client: Client) -> None:
     """A listener's own error is reported, and the others hear the event."""
     reported: list[dict[str, object]] = []

@@ -91,7 +91,9 @@ class NewFile:
             self.stat = _write_anew(self.temporary, self.text.encode(), is_synced=True)
         elif self.spares:
             with suppress(FileNotFoundError):
-                if linux.exchange(self.temporary, self.path):
+                # What is listed keeps its other name: it is nobody's to give away yet.
+                is_alone = os.stat(self.path).st_nlink == 1  # noqa: PTH116 - a third of what Path takes
+                if is_alone and linux.exchange(self.temporary, self.path):
                     self.spares.give(self.temporary)
                     return
         os.rename(self.temporary, self.path)  # noqa: PTH104 - a third of what Path takes

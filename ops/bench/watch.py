@@ -18,6 +18,9 @@ HEAD = struct.Struct("iIII")
 SUFFIX = b".json"
 #: Seconds between two looks.
 LOOK_S = 0.01
+#: Seconds until it is asked again what was seen: were each of thousands a second told alone, that
+#: would take time from what is measured. Those that come one by one are told at once.
+REST_S = 0.001
 
 
 class Watch:
@@ -76,3 +79,4 @@ class Watch:
                 name = data[at - length : at].rstrip(b"\0")
                 if name.endswith(SUFFIX):
                     self.seen.append((now, name.removesuffix(SUFFIX).decode()))
+            time.sleep(REST_S)

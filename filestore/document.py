@@ -24,8 +24,7 @@ def to_text(exam: Exam) -> str:
     """
     Write the document of *exam*: times in ISO 8601, UTC, milliseconds; history oldest first.
 
-    It is what ``json.dumps(..., ensure_ascii=False, indent=1)`` would make of `to_document`, for a
-    tenth of the time.
+    It has the form of ``json.dumps(..., ensure_ascii=False, indent=1)``, for a tenth of the time.
     """
     standing = exam.standing
     decided_ms = standing.decided_ms
@@ -133,7 +132,7 @@ def _to_value(fact: Fact) -> str:
 
 def _from_entry(entry: Mapping[str, Any]) -> Record:
     kind = Type(entry["type"])
-    reason = entry.get("reason")
+    reason, task = entry.get("reason"), entry.get("task")
     fact = Fact(
         at_ms=from_iso(entry["at"]),
         entry=entry["entry"],
@@ -146,7 +145,7 @@ def _from_entry(entry: Mapping[str, Any]) -> Record:
         fact=fact,
         verdict=Verdict(entry["verdict"]),
         reason=None if reason is None else Reason(reason),
-        task=entry.get("task"),
+        task=None if task is None else str(task),
     )
 
 

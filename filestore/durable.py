@@ -51,6 +51,7 @@ class NewFile:
         listed: Where a file that should be the first of its name is written instead; it keeps this
             name beside its own.
         stat: What the system says of it once it is written.
+        was_listed: Whether what it replaced had a second name, and has that one still.
     """
 
     folder: str
@@ -61,6 +62,7 @@ class NewFile:
     spares: Spares | None = None
     listed: str | None = None
     stat: os.stat_result | None = field(default=None, init=False)
+    was_listed: bool = field(default=False, init=False)
 
     @property
     def path(self) -> str:
@@ -91,9 +93,8 @@ class NewFile:
             self.stat = _write_anew(self.temporary, self.text.encode(), is_synced=True)
         elif self.spares:
             with suppress(FileNotFoundError):
-                # What is listed keeps its other name: it is nobody's to give away yet.
-                is_alone = os.stat(self.path).st_nlink == 1  # noqa: PTH116 - a third of what Path takes
-                if is_alone and linux.exchange(self.temporary, self.path):
+                self.was_listed = os.stat(self.path).st_nlink > 1  # noqa: PTH116 - a third of what Path takes
+                if not self.was_listed and linux.exchange(self.temporary, self.path):
                     self.spares.give(self.temporary)
                     return
         os.rename(self.temporary, self.path)  # noqa: PTH104 - a third of what Path takes

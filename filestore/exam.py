@@ -123,7 +123,7 @@ def transition(
     standing = exam.standing if exam else None
     new: list[Record] = []
     seen = [record.fact for record in history]
-    first: dict[Identity, Fact] = {}
+    first: dict[Identity, Fact] = {}  # of each command its first entry, once somebody asks
     waiting: list[Fact] = []
     for fact in sorted(fresh.values(), key=_turn) if len(fresh) > 1 else fresh.values():
         after = _then(fact, standing, seen)
@@ -176,7 +176,7 @@ def _then(fact: Fact, standing: Standing | None, seen: Sequence[Fact]) -> Standi
         is_later = fact.ingress > standing.opened_by.ingress
         return standing if is_later else stand([*seen, fact])
     decided = standing.decided_by
-    if not _decides(fact, standing) or (decided and _rank(decided) < _rank(fact)):
+    if not _decides(fact, standing) or (decided and _rank(decided) <= _rank(fact)):
         return standing
     return Standing(opened_by=standing.opened_by, decided_by=fact)
 

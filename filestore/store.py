@@ -55,7 +55,7 @@ class Store:
         self._make_folders()
         self._spares.prepare()
         self.index.prepare()
-        return sum(self._sweep(path) for path in list(self._tmp.iterdir()))
+        return sum(self._sweep(path) for path in list(self._tmp.iterdir()) if path.is_file())
 
     def path(self, pk: str) -> Path:
         """File of an exam."""
@@ -162,10 +162,10 @@ class Store:
             self._known.clear()  # somebody may have removed a folder: look again, the next time
             raise
         self._known |= folders
-        for exam in exams:
+        saved = list(zip(exams, files, strict=True))  # noted last: a repeat finds the files
+        for exam, file in saved:
             if exam.standing.status is not Status.STARTED:
-                self.close(exam.pk)
-        saved = zip(exams, files, strict=True)  # noted last: a repeat finds the files
+                self.close(exam.pk, is_spare=file.was_listed)
         self.index.note(*(to_line(row_of(exam), file.stat) for exam, file in saved if file.stat))
 
     def open_exams(self) -> Iterator[str]:
@@ -174,9 +174,13 @@ class Store:
             for entry in entries:
                 yield entry.name
 
-    def close(self, pk: str) -> None:
-        """Take an exam off the list of open ones, with its first document. Call under its lock."""
-        self._spares.give(f"{self._open}/{pk}")
+    def close(self, pk: str, *, is_spare: bool = False) -> None:
+        """Take an exam off the list of open ones; what was there is old. Call under its lock."""
+        if is_spare:
+            self._spares.give(f"{self._open}/{pk}")
+            return
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._open}/{pk}")  # noqa: PTH108 - a third of what Path takes
 
     def sync(self, pk: str) -> None:
         """
@@ -225,8 +229,6 @@ class Store:
             raise Damaged(f"{self.path(pk)}: {error}") from error
 
     def _sweep(self, leftover: Path) -> bool:
-        if not leftover.is_file():
-            return False
         try:
             with self.lock(leftover.name.removesuffix(TEMPORARY), wait_s=0):
                 leftover.unlink(missing_ok=True)

@@ -134,7 +134,7 @@ class Feed:
             outage.REDIS.ended()
         # Nothing for so long: silence, or a stream that was made anew with lower ids.
         self._has_looked = bool(found)
-        is_needed = any(is_needed() for _, is_needed in self._listeners.values())
+        is_needed = any(asks() for _, asks in self._listeners.values())
         for _, entries in found or ():
             for entry, fields in entries if is_needed else ():
                 self._position = position(entry.decode())

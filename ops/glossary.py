@@ -98,7 +98,7 @@ KEYS: Mapping[str, str] = {
     # --- dispatcher and store ---------------------------------------------------------------
     "removed": "number of entries that left the stream",
     "exams": "how many exams a bell was for",
-    "pks": "the exams; with many of them there are several such lines",
+    "pks": "the exams, up to 40 in a line, which has no `pk`",
     "files": "number of files that were removed",
     "entries": "ids of the entries that the exam was made of, in its history's order",
     "kept": "where the damaged file lies now",

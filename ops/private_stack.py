@@ -140,7 +140,8 @@ class Stack:
             whole, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline and (not self._is_ready.is_set() or b'_ready"' in whole):
                 self._follow(whole.split(b"\n"))
-        self._follow([rest])
+        if rest:
+            self._follow([rest])
 
     def _follow(self, lines: Iterable[bytes]) -> None:
         for line in lines:

@@ -90,6 +90,16 @@ def test_unknown_fields_are_ignored() -> None:
     assert decided() == from_document(document, pk="math-7")
 
 
+def test_task_that_is_no_text() -> None:
+    """A task is for people: one that somebody has made a number is in nobody's way."""
+    document = to_document(decided())
+    document["history"][1]["task"] = 5
+
+    exam = from_document(document, pk="math-7")
+
+    assert to_document(exam)["history"][1]["task"] == "5"
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from filestore.exam import Transition, Verdict, transition
+from filestore.exam import Transition, Verdict, stand, transition
 from filestore.fact import Fact, Status, Type
 
 #: Milliseconds; each exam starts at zero and lasts two minutes.
@@ -125,6 +125,18 @@ def test_second_result_is_refused() -> None:
 
     assert status(*drains) == "fail"
     assert ["refused: already decided"] == verdicts(*drains)
+
+
+def test_of_two_with_one_number_the_first_stays() -> None:
+    """Two ids that are one number, as nobody but a stranger writes them: what decided stays."""
+    first = finish(1_000, "fail")
+    stranger = replace(finish(1_000, "pass"), entry=f"0{first.entry}", command="other")
+
+    outcome = drained([start()], [first], [stranger])
+
+    assert outcome.exam
+    assert outcome.exam.standing.status == "fail"
+    assert outcome.exam.standing == stand([record.fact for record in outcome.exam.history])
 
 
 def test_earlier_result_surfacing_late_corrects() -> None:

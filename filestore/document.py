@@ -24,7 +24,7 @@ def to_text(exam: Exam) -> str:
     """
     Write the document of *exam*: times in ISO 8601, UTC, milliseconds; history oldest first.
 
-    It has the form of ``json.dumps(..., ensure_ascii=False, indent=1)``, for a tenth of the time.
+    It has the form of ``json.dumps(..., ensure_ascii=False, indent=1)``, for a third of the time.
     """
     standing = exam.standing
     decided_ms = standing.decided_ms

@@ -9,6 +9,7 @@ from ingest.commands import Command, Echo, ExamExpire, ExamFinish, ExamStart
 from ops import keys
 from tasks.app import ECHO_TASK, EXAM_TASK
 from tasks.inbox import Letter
+from tasks.portions import portions
 
 #: Exams that one bell names at most. A Celery message costs a millisecond, whatever it names.
 MOST_PKS = 128
@@ -52,7 +53,7 @@ def letter(command: Command, *, entry: str, duration_s: int) -> Letter | None:
     return _letter(command, pk, entry, kind, value)
 
 
-def bells(pks: Sequence[str]) -> list[list[str]]:
+def bells(pks: Sequence[str]) -> list[Sequence[str]]:
     """
     Cut *pks* into bells: one exam each when there are few, up to `MOST_PKS` under backlog.
 
@@ -60,7 +61,7 @@ def bells(pks: Sequence[str]) -> list[list[str]]:
     """
     unique = list(dict.fromkeys(pks))
     size = min(MOST_PKS, max(1, ceil(len(unique) / SPREAD)))
-    return [unique[i : i + size] for i in range(0, len(unique), size)]
+    return [*portions(unique, size)]
 
 
 def _letter(command: Command, pk: str, entry: str, kind: Type, value: int | str) -> Letter:

@@ -43,15 +43,9 @@ def to_text(exam: Exam) -> str:
 """
 
 
-def to_document(exam: Exam) -> dict[str, Any]:
-    """Make the document of *exam*, as a program reads it."""
-    document: dict[str, Any] = json.loads(to_text(exam))
-    return document
-
-
 def from_document(document: object, *, pk: str) -> Exam:
     """
-    Read back what `to_document` made; unknown fields are ignored.
+    Read back what `to_text` wrote, parsed; unknown fields are ignored.
 
     Raises:
         Damaged: Another shape, another exam's document, or a status that its history denies.

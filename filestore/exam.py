@@ -1,7 +1,7 @@
 """Exam: the rules. A pure fold over facts: no clock, no I/O, and any order ends the same."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from filestore.fact import Fact, Identity, Status, Type
@@ -125,7 +125,7 @@ def transition(
     seen = [record.fact for record in history]
     first: dict[Identity, Fact] = {}  # of each command its first entry, once somebody asks
     waiting: list[Fact] = []
-    for fact in sorted(fresh.values(), key=_turn) if len(fresh) > 1 else fresh.values():
+    for fact in sorted(fresh.values(), key=lambda fact: fact.turn):
         after = _then(fact, standing, seen)
         if after is None:
             waiting.append(fact)
@@ -152,15 +152,14 @@ def stand(facts: Iterable[Fact]) -> Standing | None:
         None when no start is among them.
     """
     facts = list(facts)
-    start = _first(fact for fact in facts if fact.type is Type.START)
+    starts = (fact for fact in facts if fact.type is Type.START)
+    start = min(starts, key=_arrival, default=None)
     if start is None:
         return None
     opened = Standing(opened_by=start)
-    decided = None
-    for fact in facts:
-        if _decides(fact, opened) and (decided is None or _rank(fact) < _rank(decided)):
-            decided = fact
-    return Standing(opened_by=start, decided_by=decided) if decided else opened
+    deciding = (fact for fact in facts if _decides(fact, opened))
+    decided = min(deciding, key=_rank, default=None)
+    return replace(opened, decided_by=decided) if decided else opened
 
 
 def _then(fact: Fact, standing: Standing | None, seen: Sequence[Fact]) -> Standing | None:
@@ -170,15 +169,17 @@ def _then(fact: Fact, standing: Standing | None, seen: Sequence[Fact]) -> Standi
     `stand` finds the same. But it looks at every fact of the exam, and only an earlier start asks
     for that: two thousand results for one exam would hold its lock for a second.
     """
-    if standing is None:
+    if standing is None or _reopens(fact, standing):
         return stand([*seen, fact])
-    if fact.type is Type.START:
-        is_later = fact.ingress > standing.opened_by.ingress
-        return standing if is_later else stand([*seen, fact])
     decided = standing.decided_by
     if not _decides(fact, standing) or (decided and _rank(decided) <= _rank(fact)):
         return standing
     return Standing(opened_by=standing.opened_by, decided_by=fact)
+
+
+def _reopens(fact: Fact, standing: Standing) -> bool:
+    """Whether *fact* is a start that came before the one which has counted so far."""
+    return fact.type is Type.START and fact.ingress <= standing.opened_by.ingress
 
 
 def _decides(fact: Fact, standing: Standing) -> bool:
@@ -201,14 +202,6 @@ def _rank(fact: Fact) -> tuple[bool, tuple[int, int, int]]:
 
 def _arrival(fact: Fact) -> tuple[int, int, int]:
     return fact.ingress
-
-
-def _turn(fact: Fact) -> tuple[bool, tuple[int, int, int]]:
-    return fact.turn
-
-
-def _first(facts: Iterable[Fact]) -> Fact | None:
-    return min(facts, key=_arrival, default=None)
 
 
 def _first_of_each(facts: Iterable[Fact]) -> dict[Identity, Fact]:

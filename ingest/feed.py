@@ -136,11 +136,10 @@ class Feed:
         self._has_looked = bool(found)
         is_needed = any(asks() for _, asks in self._listeners.values())
         for _, entries in found or ():
+            self._position = position(entries[-1][0].decode())
             for entry, fields in entries if is_needed else ():
-                self._position = position(entry.decode())
                 if event := happening(entry, fields):
                     self._tell(event)
-            self._position = position(entries[-1][0].decode())
         await asyncio.sleep(0)  # who was told goes on before the next read is written
 
     async def _look(self) -> Position:

@@ -80,16 +80,20 @@ def tallied(done: Iterable[tuple[Sequence[Record], int]]) -> Counter[str]:
     counted: Counter[str] = Counter()
     for records, now_ms in done:
         for record in records:
-            fact, verdict = record.fact, record.verdict
-            counted[tally.field(tally.APPLIED, fact.type, verdict, record.reason or "")] += 1
-            took: Mapping[str, int] = {}
-            if fact.type is not Type.EXPIRE:
-                took = tally.timed(tally.LATENCY, fact.type, ms=now_ms - fact.at_ms)
-            elif verdict is Verdict.APPLIED:
-                took = tally.timed(tally.LATENESS, ms=now_ms - int(fact.value))
-            for name, number in took.items():
+            kind, reason = record.fact.type, record.reason or ""
+            counted[tally.field(tally.APPLIED, kind, record.verdict, reason)] += 1
+            for name, number in _took(record, now_ms).items():
                 counted[name] += number
     return counted
+
+
+def _took(record: Record, now_ms: int) -> Mapping[str, int]:
+    fact = record.fact
+    if fact.type is not Type.EXPIRE:
+        return tally.timed(tally.LATENCY, fact.type, ms=now_ms - fact.at_ms)
+    if record.verdict is Verdict.APPLIED:
+        return tally.timed(tally.LATENESS, ms=now_ms - int(fact.value))
+    return {}
 
 
 def _status(exam: Exam, record: Record) -> Status:

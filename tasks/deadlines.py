@@ -16,10 +16,17 @@ def keep(pipeline: Pipeline | Transaction, exams: Iterable[Exam]) -> None:
 
     Computed from the state alone, so that a repeat is harmless.
     """
-    by_state: dict[bool, list[Exam]] = {True: [], False: []}
-    for exam in exams:
-        by_state[exam.standing.status is Status.STARTED].append(exam)
-    if running := by_state[True]:
+    running, decided = split(exams)
+    if running:
         pipeline.zadd(keys.DEADLINES, {exam.pk: exam.standing.deadline_ms for exam in running})
-    if decided := by_state[False]:
+    if decided:
         pipeline.zrem(keys.DEADLINES, *(exam.pk for exam in decided))
+
+
+def split(exams: Iterable[Exam]) -> tuple[list[Exam], list[Exam]]:
+    """Part exams whose deadline runs from those that have none any more."""
+    running: list[Exam] = []
+    decided: list[Exam] = []
+    for exam in exams:
+        (running if exam.standing.status is Status.STARTED else decided).append(exam)
+    return running, decided

@@ -1,13 +1,15 @@
 """Report: the lines that work on an exam writes about its commands."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 import structlog
 
 from filestore.exam import Exam, Transition, Verdict
-from filestore.fact import Fact, Status
+from filestore.fact import Fact
 from ops.events import Event
+from tasks.deadlines import split
 from tasks.inbox import Post
+from tasks.portions import portions
 
 #: Which line each verdict writes.
 VERDICT_EVENTS = {
@@ -46,14 +48,11 @@ def verdicts(pk: str, outcome: Transition, post: Post) -> None:
 
 def deadlines(exams: Iterable[Exam]) -> None:
     """Say what became of the deadlines of exams that were moved: it is in the books now."""
-    running: list[str] = []
-    decided: list[str] = []
-    for exam in exams:
-        (running if exam.standing.status is Status.STARTED else decided).append(exam.pk)
-    for pks in _portions(running):
-        log.info(Event.DEADLINE_SET, pks=pks)
-    for pks in _portions(decided):
-        log.info(Event.DEADLINE_DELETED, pks=pks)
+    running, decided = split(exams)
+    for some in portions(running, PER_LINE):
+        log.info(Event.DEADLINE_SET, pks=[exam.pk for exam in some])
+    for some in portions(decided, PER_LINE):
+        log.info(Event.DEADLINE_DELETED, pks=[exam.pk for exam in some])
 
 
 def ids(pk: str, fact: Fact, post: Post) -> dict[str, str]:
@@ -65,7 +64,3 @@ def ids(pk: str, fact: Fact, post: Post) -> dict[str, str]:
         "type": fact.type,
         "trace_id": post.traces[fact.entry].trace_id,
     }
-
-
-def _portions(pks: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (pks[at : at + PER_LINE] for at in range(0, len(pks), PER_LINE))

@@ -1,11 +1,12 @@
 """Transaction: many commands that Redis does in one step, sent as one argument."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import msgspec
 from redis import Redis
 
+from tasks.portions import portions
 from tasks.scripts import script
 
 #: Words of one command, at most; Lua has no room for more than some 8,000.
@@ -32,7 +33,7 @@ class Transaction:
 
     def zrem(self, name: str, *members: str) -> None:
         """Take members out of a sorted set."""
-        for some in _portions(members):
+        for some in portions(members, MOST_WORDS):
             self._add("ZREM", name, *some)
 
     def xadd(self, name: str, fields: Mapping[str, str], *, maxlen: int) -> None:
@@ -42,12 +43,12 @@ class Transaction:
 
     def xack(self, name: str, group: str, *entries: str) -> None:
         """Acknowledge entries."""
-        for some in _portions(entries):
+        for some in portions(entries, MOST_WORDS):
             self._add("XACK", name, group, *some)
 
     def hdel(self, name: str, *fields: str) -> None:
         """Take fields out of a hash."""
-        for some in _portions(fields):
+        for some in portions(fields, MOST_WORDS):
             self._add("HDEL", name, *some)
 
     def hincrby(self, name: str, field: str, number: int) -> None:
@@ -56,7 +57,7 @@ class Transaction:
 
     def delete(self, *names: str) -> None:
         """Delete keys."""
-        for some in _portions(names):
+        for some in portions(names, MOST_WORDS):
             self._add("DEL", *some)
 
     def execute(self) -> None:
@@ -72,7 +73,3 @@ class Transaction:
 
     def _add(self, *words: str) -> None:
         self._commands.append(words)
-
-
-def _portions(words: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (words[at : at + MOST_WORDS] for at in range(0, len(words), MOST_WORDS))

@@ -12,6 +12,7 @@ import redis
 
 from ops import keys
 from ops.private_stack import Stack
+from tasks.portions import portions
 
 #: Inboxes that are asked for at once.
 INBOXES = 1_000
@@ -81,8 +82,7 @@ def what_is_left(client: "redis.Redis", pks: Collection[str]) -> list[str]:
     if deadlines:
         left.append(f"{deadlines} deadlines to come")
     names = [keys.inbox(pk) for pk in pks]
-    chunks = (names[at : at + INBOXES] for at in range(0, len(names), INBOXES))
-    inboxes = sum(int(client.exists(*chunk)) for chunk in chunks)
+    inboxes = sum(int(client.exists(*some)) for some in portions(names, INBOXES))
     return [*left, f"{inboxes} inboxes"] if inboxes else left
 
 

@@ -56,7 +56,8 @@ def past(tmp_path_factory: pytest.TempPathFactory, redis_url: str | None) -> Ite
             untraced = stack.post("/exams", {"pk": "untraced"})
             echoed = stack.post("/echo", {"text": "hello", "delay": 0})
             entry = add(stack, "added")
-            wait_until(lambda: len(stack.lines("applied")) == 3, saying="applied")
+            pks = ("traced", "untraced", "added")
+            wait_until(lambda: all(map(stack.has_deadline, pks)), saying="in the books")
             wait_until(lambda: stack.lines("echo_printed"), saying="printed")
             assert [] == collector.spans
             stack.stop()

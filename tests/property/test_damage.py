@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.documents import to_document
 
-from filestore.document import Damaged, from_document, to_document
+from filestore.document import Damaged, from_document
 from filestore.exam import transition
 from filestore.fact import Fact, Type
 

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.documents import to_document
 
-from filestore.document import from_document, to_document
+from filestore.document import from_document
 from filestore.exam import Exam, Transition, Verdict, stand, transition
 from filestore.fact import Fact, Status, Type
 

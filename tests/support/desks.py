@@ -8,11 +8,11 @@ from celery import Celery
 
 from dispatcher import lease
 from dispatcher.turns import Dispatcher
-from filestore.document import to_document
 from filestore.store import Store
 from ops import keys
 from ops.settings import Settings
 from support.client import Client
+from support.documents import to_document
 from support.users import as_dispatcher, as_worker
 from tasks import dead
 from tasks.desk import Desk

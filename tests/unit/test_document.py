@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from support.documents import to_document
 
-from filestore.document import Damaged, from_document, from_iso, iso, to_document, to_text
+from filestore.document import Damaged, from_document, from_iso, iso, to_text
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
 

@@ -9,8 +9,8 @@ import pytest
 import redis.asyncio
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from support.documents import to_document
 
-from filestore.document import to_document
 from filestore.exam import transition
 from filestore.fact import Fact, Type
 from filestore.store import Store

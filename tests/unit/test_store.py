@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.documents import to_document
 
 from filestore import durable
-from filestore.document import Damaged, to_document
+from filestore.document import Damaged
 from filestore.exam import Exam, transition
 from filestore.fact import Fact, Type
 from filestore.flush import Flush

@@ -7,9 +7,9 @@ from math import ceil
 from filestore.fact import Type
 from ingest.commands import Command, Echo, ExamExpire, ExamFinish, ExamStart
 from ops import keys
+from ops.portions import portions
 from tasks.app import ECHO_TASK, EXAM_TASK
 from tasks.inbox import Letter
-from tasks.portions import portions
 
 #: Exams that one bell names at most. A Celery message costs a millisecond, whatever it names.
 MOST_PKS = 128

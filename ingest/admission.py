@@ -110,6 +110,11 @@ class Admission:
             raise Denied("not with this key, or not now")
         return key
 
+    def lines_at_once(self, request: web.Request) -> int:
+        """How many lines of a body `hold` can let through at one time; 0: as many as there are."""
+        key = request.get(API_KEY)
+        return self._rates.lines_at_once(key) if key else 0
+
     async def hold(self, request: web.Request, lines: int) -> None:
         """
         Wait until the key of a request may send so many lines in its body.

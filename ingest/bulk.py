@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from itertools import islice
+from collections.abc import AsyncGenerator, Coroutine
 
 from aiohttp import StreamReader, web
 
@@ -12,7 +11,7 @@ from ingest.admission import Admission
 from ingest.bodies import spread
 from ingest.faults import Fault
 from ingest.gauge import Gauge
-from ingest.lines import NDJSON, Line, Splitter
+from ingest.lines import CHUNK, NDJSON, Chunk, Splitter
 from ingest.pressure import Kind
 from ingest.problems import RETRY_AFTER_S, Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer
@@ -20,8 +19,6 @@ from ingest.traces import TRACE
 from ingest.upload import Spool, Upload
 from ops import trace
 
-#: Lines whose commands go out in one pipeline. More of them save little, and hold up others.
-CHUNK = 500
 #: Bytes of answers that are kept in memory; what is more lies in a file without a name.
 MOST_IN_MEMORY = 1 << 20
 #: Bytes that are read from there at a time.
@@ -83,15 +80,18 @@ class Bulk:
             return await _answer(request, answers)
 
     async def _read(self, request: web.Request, upload: Upload) -> None:
-        lines = Splitter()
+        most = self._admission.lines_at_once(request)
+        lines = Splitter(most=min(most or CHUNK, CHUNK))
         try:
             async with contextlib.aclosing(self._pieces(request.content, lines)) as pieces:
                 async for data in pieces:
-                    for chunk in _chunks(lines.feed(data)):
+                    for chunk in lines.feed(data):
                         await self._take(chunk, request, upload)
-            for chunk in _chunks(lines.end()):
+            for chunk in lines.end():
                 await self._take(chunk, request, upload)
+            await upload.settle()
         except _Stopped as stopped:
+            await upload.settle()
             if upload.is_empty:
                 raise Refusal(stopped.problem, retry_after_s=stopped.retry_after_s) from stopped
             upload.refuse(lines.number, stopped.problem)
@@ -99,9 +99,10 @@ class Bulk:
             fault = Fault("body", "is empty; send one JSON object in each line")
             raise Refusal(of_faults(Name.EMPTY_BODY, [fault]))
 
-    async def _take(self, chunk: list[Line], request: web.Request, upload: Upload) -> None:
-        await self._wait(self._may_go_on(request, len(chunk)))
-        await upload.take(chunk)
+    async def _take(self, chunk: Chunk, request: web.Request, upload: Upload) -> None:
+        if count := chunk.count:
+            await self._wait(self._may_go_on(request, count))
+            await upload.take(chunk)
 
     async def _may_go_on(self, request: web.Request, lines: int) -> None:
         """
@@ -172,12 +173,6 @@ async def _piece(content: StreamReader, ending: "asyncio.Task[bool]", *, within_
         return reading.result()
     except (web.RequestPayloadError, ConnectionError) as error:
         raise _Stopped(problem(Name.BROKEN_BODY, BROKEN)) from error
-
-
-def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    iterator = iter(lines)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
 
 
 def _check_type(request: web.Request) -> None:

@@ -3,6 +3,7 @@
 import base64
 import re
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from ops import chance
@@ -28,9 +29,17 @@ def uuid7(*, unix_ms: int, noise: bytes) -> str:
 
     Source: RFC 9562, section 5.7; the standard library has it from Python 3.14.
     """
-    time_hex, hexes = f"{unix_ms:012x}", noise.hex()
-    variant = _VARIANT[hexes[4]]
-    return f"{time_hex[:8]}-{time_hex[8:]}-7{hexes[1:4]}-{variant}{hexes[5:8]}-{hexes[8:]}"
+    return _uuid7(_head(unix_ms), noise.hex())
+
+
+def _head(unix_ms: int) -> str:
+    """Write all of a UUIDv7 that the moment decides, and its version."""
+    time_hex = f"{unix_ms:012x}"
+    return f"{time_hex[:8]}-{time_hex[8:]}-7"
+
+
+def _uuid7(head: str, hexes: str) -> str:
+    return f"{head}{hexes[1:4]}-{_VARIANT[hexes[4]]}{hexes[5:8]}-{hexes[8:]}"
 
 
 def new_uuid() -> str:
@@ -45,6 +54,16 @@ def command_id(uuid: UUID | str, *, pk: str | None) -> str:
     So the exam, whose history tells what became of the command, is found by the id alone.
     """
     return f"{pk}.{uuid}" if pk else str(uuid)
+
+
+def command_ids(pks: Sequence[str]) -> list[str]:
+    """Name a command of each exam, as `command_id` does with a new UUID; all at this moment."""
+    head, size = _head(time.time_ns() // 1_000_000), 2 * NOISE_BYTES
+    hexes = chance.noise(NOISE_BYTES * len(pks)).hex()
+    return [
+        f"{pk}.{_uuid7(head, hexes[at : at + size])}"
+        for pk, at in zip(pks, range(0, len(hexes), size), strict=True)
+    ]
 
 
 def parts(command: str) -> tuple[str | None, UUID] | None:

@@ -1,6 +1,6 @@
 """Lines: a body of many commands cut into its lines, and each line read as one command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,14 @@ from ingest.commands import ASKED, MAX_DATA_BYTES, Command, Label, parse
 from ingest.faults import Fault, InvalidCommand, kind, of_validation
 from ingest.strict_json import load_json
 from ops import trace
+from ops.portions import portions
 
 #: Media type of a body with a JSON value in each line.
 NDJSON = "application/x-ndjson"
 #: Bytes of one line, without its newline: the longest data, and what stands around it.
 MAX_LINE_BYTES = MAX_DATA_BYTES + 8_192
+#: Lines whose commands go out in one pipeline. More of them save little, and hold up others.
+CHUNK = 1000
 #: What only the dispatcher sends: here it could not be told from a forged one.
 NOT_OURS = "exam.expire"
 
@@ -45,35 +48,73 @@ class Line:
     text: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """
+    Lines that follow each other.
+
+    Attributes:
+        number: Of the first one.
+        texts: Each without its newline, blank ones too; None for one that is too long.
+    """
+
+    number: int
+    texts: Sequence[bytes | None]
+
+    @property
+    def count(self) -> int:
+        """How many there are that are not empty."""
+        return len(self.texts) - self.texts.count(b"")
+
+    def lines(self) -> list[Line]:
+        """List those that are not blank."""
+        return [
+            Line(number, text)
+            for number, text in enumerate(self.texts, self.number)
+            if text is None or text.strip()
+        ]
+
+
 class NotJson(InvalidCommand):
     """A line that is no JSON, or that readers would not read alike."""
 
 
 class Splitter:
     """
-    Cuts what comes in pieces into lines, and holds no more than one line.
+    Cuts what comes in pieces into chunks of lines, and holds no more than one line.
 
     Attributes:
-        number: The line that is being read, from 1.
+        number: The first line, from 1, that nobody has dealt with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int = CHUNK) -> None:
+        """Take how many lines a chunk may have."""
         self.number = 1
+        self._most = most
         self._held = bytearray()
         self._is_too_long = False
 
-    def feed(self, data: bytes) -> Iterator[Line]:
-        """Give the lines that *data* completes. Must be read to its end."""
-        begin = 0
-        while (end := data.find(b"\n", begin)) >= 0:
-            self._hold(data[begin:end])
-            begin = end + 1
-            yield from self._close()
-        self._hold(data[begin:])
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """
+        Give the lines that *data* completes. Must be read to its end.
 
-    def end(self) -> Iterator[Line]:
+        Whoever asks for the next chunk has dealt with this one.
+        """
+        first, *more = data.split(b"\n")
+        self._hold(first)
+        if more:
+            *whole, rest = more
+            yield from self._chunks([self._take(), *map(_checked, whole)])
+            self._hold(rest)
+
+    def end(self) -> Iterator[Chunk]:
         """Give the last line, where no newline ended it."""
-        yield from self._close()
+        yield from self._chunks([self._take()])
+
+    def _chunks(self, texts: Sequence[bytes | None]) -> Iterator[Chunk]:
+        for some in portions(texts, self._most):
+            yield Chunk(self.number, some)
+            self.number += len(some)
 
     def _hold(self, piece: bytes) -> None:
         self._is_too_long |= len(self._held) + len(piece) > MAX_LINE_BYTES
@@ -82,14 +123,15 @@ class Splitter:
         else:
             self._held += piece
 
-    def _close(self) -> Iterator[Line]:
+    def _take(self) -> bytes | None:
         text = None if self._is_too_long else bytes(self._held)
-        number = self.number
-        self.number += 1
         self._held.clear()
         self._is_too_long = False
-        if text is None or text.strip():
-            yield Line(number, text)
+        return text
+
+
+def _checked(text: bytes) -> bytes | None:
+    return text if len(text) <= MAX_LINE_BYTES else None
 
 
 def read(text: bytes) -> Command:

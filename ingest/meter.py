@@ -93,9 +93,9 @@ class Meter:
         for path in (*(operation.path for operation in OPERATIONS), OTHER):
             self._refused.labels(path, Name.INTERNAL)
 
-    def accept(self, kind: str) -> None:
-        """Count a command, by its type."""
-        self._accepted_of(kind).inc()
+    def accept(self, kind: str, *, count: int = 1) -> None:
+        """Count commands, by their type."""
+        self._accepted_of(kind).inc(count)
 
     def refuse(self, request: web.Request, problem: Problem) -> None:
         """Count a request that is answered with a problem."""

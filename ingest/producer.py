@@ -4,11 +4,12 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import redis.asyncio
 import redis.exceptions
 
+from ingest.alike import Alike
 from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, answering, fault
 from ingest.batch import Answer, Taken, Waiting, runs, settle, write
 from ingest.commands import Command
@@ -16,11 +17,16 @@ from ingest.once import Key, fingerprint
 from ingest.several import Several
 from ops import outage
 from ops.connect import is_away, is_exhausted
+from ops.trace import Trace
 
 #: Entries in one pipeline. More of them save nothing, and hold up those behind them.
 MAX_BATCH = 1000
 #: Pipelines under way at once: while Redis has one, the next requests are read and sent.
 AT_ONCE = 2
+
+
+#: Ids of the entries that Redis has taken, and why it has not taken the rest, if there is one.
+Added: TypeAlias = tuple[list[str], Exception | None]
 
 
 class KeyReused(Exception):  # noqa: N818 - says what was done
@@ -43,6 +49,7 @@ class Producer:
         self._limit: asyncio.TimerHandle | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_in_parts = False
+        self._sending: set[asyncio.Task[Added]] = set()
 
     async def send(self, command: Command, *, taken: Taken | None = None) -> str:
         """
@@ -96,6 +103,31 @@ class Producer:
         await several.wait(ANSWER_LIMIT_S)
         return [_fate(answer) for answer in several.answers()]
 
+    def post_alike(self, alike: Alike, trace: Trace) -> "asyncio.Task[Added]":
+        """
+        Put commands that are alike on the stream, in their order, as far as Redis takes them.
+
+        Returns:
+            Of those that it has taken the entries' ids, and what `send` would raise for the rest.
+        """
+        # Not in the context of the request that starts it: lines about Redis are nobody's.
+        sending = asyncio.create_task(self._add_alike(alike, trace), context=contextvars.Context())
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        return sending
+
+    async def _add_alike(self, alike: Alike, trace: Trace) -> Added:
+        error: Exception | None = None
+        entries = b""
+        try:
+            async with answering():
+                entries, *errors = await self._redis.eval(*alike.steps(trace))
+            error = next(iter(errors), None)
+        except Exception as raised:  # whatever it is, each of those who wait gets it
+            error = raised
+        _note(error)
+        return entries.decode().split(), error and fault(error)
+
     async def _answer(
         self, command: Command, key: Key | None = None, *, taken: Taken | None = None
     ) -> Any:
@@ -142,8 +174,8 @@ class Producer:
 
     async def aclose(self) -> None:
         """Let what is under way arrive or fail."""
-        if self._pumps:
-            await asyncio.wait(self._pumps)
+        if under_way := (*self._pumps, *self._sending):
+            await asyncio.wait(under_way)
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None

@@ -131,6 +131,10 @@ class Rates:
         if wait_s := self._of_all_denied.take(EVERYONE):
             self._refuse(self._of_all_denied, "were denied", wait_s, peer=EVERYONE)
 
+    def lines_at_once(self, key: ApiKey) -> int:
+        """How many lines `hold` can let through at one time; 0: as many as there are."""
+        return 0 if key.scope is Scope.ADMIN else self._of_lines.most
+
     async def hold(self, key: ApiKey, lines: int) -> None:
         """
         Wait until a key may send so many lines.

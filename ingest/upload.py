@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -11,13 +11,14 @@ import structlog
 from aiohttp import web
 
 from ingest import ids, lines
+from ingest.alike import Alike, read
 from ingest.answering import Unavailable
 from ingest.commands import Command
 from ingest.faults import InvalidCommand
-from ingest.lines import Line, NotJson
+from ingest.lines import Chunk, Line, NotJson
 from ingest.meter import METER
 from ingest.problems import Name, Problem, of_faults, problem
-from ingest.producer import Producer
+from ingest.producer import Added, Producer
 from ingest.refusals import tell, to_problem
 from ingest.traces import TRACE
 from ops.events import Event
@@ -55,6 +56,22 @@ class Spool(Protocol):
         """Say where it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """
+    What became of commands that are alike, the first of which stands in line *number*.
+
+    Attributes:
+        entries: Of each that Redis has taken, from the first one on.
+        problem: Why it has not taken the rest.
+    """
+
+    number: int
+    alike: Alike
+    entries: Sequence[str]
+    problem: Problem | None
+
+
 class Upload:
     """
     The lines of one request: read, sent on in chunks, and answered in order.
@@ -77,20 +94,70 @@ class Upload:
         self._producer = producer
         self._answers = answers
         self._stopped: Problem | None = None
+        self._under_way: tuple[int, Alike, asyncio.Task[Added]] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether no line has been answered yet."""
         return not self.taken and not self.refused
 
-    async def take(self, chunk: Sequence[Line]) -> None:
+    async def take(self, chunk: Chunk) -> None:
         """
         Send on what the lines ask for, and write down an answer to each.
+
+        While Redis has commands that are alike, the next ones are read, and those before them
+        written about; so `settle` has to come in the end.
 
         Raises:
             Exception: What Redis said, when it has taken nothing at all of this body: then the
                 request as a whole has failed, and nothing has to be told line by line.
         """
+        alike = read(chunk.texts)
+        before = await self._arrived()
+        if alike is None or self._stopped:
+            self._tell(before)
+            await self._take_with_care(chunk.lines())
+            return
+        sending = self._producer.post_alike(alike, self._request[TRACE])
+        self._under_way = chunk.number, alike, sending
+        await asyncio.sleep(0)  # Redis shall have them before we write about those before
+        self._tell(before)
+
+    async def settle(self) -> None:
+        """
+        Write down the answers to what is under way, as soon as they are known.
+
+        Raises:
+            Exception: As for `take`.
+        """
+        self._tell(await self._arrived())
+
+    async def _arrived(self) -> "_Fate | None":
+        """Wait for what Redis says of the commands that are under way, if any are."""
+        if self._under_way is None:
+            return None
+        (number, alike, sending), self._under_way = self._under_way, None
+        entries, error = await sending
+        if error:
+            if not (self.taken or entries):
+                raise error
+            self._stop(error)
+        return _Fate(number, alike, entries, self._problem(error) if error else None)
+
+    def _tell(self, fate: "_Fate | None") -> None:
+        """Write the log lines about commands that are alike, and then the answers to theirs."""
+        if fate is None:
+            return
+        alike, taken = fate.alike, len(fate.entries)
+        self.taken += taken
+        self._meter.accept(alike.type, count=taken)
+        alike.tell(fate.entries)
+        self._keep(alike.answers(fate.entries, number=fate.number))
+        if fate.problem:
+            numbers = range(fate.number, fate.number + len(alike.pks))
+            self._write([self._refused(number, fate.problem) for number in numbers[taken:]])
+
+    async def _take_with_care(self, chunk: Sequence[Line]) -> None:
         seen: list[tuple[int, Command | Problem]] = []
         async for lines_now in _breathing(chunk):
             seen += [(line.number, self._read(line)) for line in lines_now]
@@ -169,8 +236,11 @@ class Upload:
         return to_problem(error, where=f"{self._request.method} {self._request.path}")
 
     def _write(self, answers: Iterable[Said]) -> None:
+        self._keep(b"".join(map(_line, answers)))
+
+    def _keep(self, answers: bytes) -> None:
         try:
-            self._answers.write(b"".join(map(_line, answers)))
+            self._answers.write(answers)
         except OSError as error:
             raise Unavailable(f"{type(error).__name__}: {error}", advice=NO_ROOM) from error
 

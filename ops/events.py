@@ -11,6 +11,7 @@ class Event(StrEnum):
 
     # --- commands ---------------------------------------------------------------------------
     ACCEPTED = "accepted"
+    BULK_ACCEPTED = "bulk_accepted"
     ANSWERED_AGAIN = "answered_again"
     REQUEST_REFUSED = "request_refused"
     REQUEST_FAILED = "request_failed"

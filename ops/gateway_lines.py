@@ -27,7 +27,7 @@ AT_THE_GATEWAY: Mapping[Event, Kind] = {
         "`invigil keys`: a key was taken back; no gateway lets it in any more",
         "key name by",
     ),
-    # Each command of it that is on the stream has its own `accepted`.
+    # Each command of it that is on the stream is in an `accepted` or a `bulk_accepted`.
     Event.BULK_READ: Kind.of(
         "gateway: a body of many commands was read to its end, or for as long as it came",
         "taken refused detail trace_id",

@@ -75,6 +75,7 @@ KEYS: Mapping[str, str] = {
     "answers": "connections whose clients did not take their answers in time",
     "most": "how many connections there may be",
     "turned_away": "connections since `connections_full` that were closed, or got one answer",
+    "command_ids": "ids of the commands, in the order of `pks` and `entries`",
     "taken": "how many commands of a body Redis has",
     "refused": "how many lines of a body were answered with a problem; how many requests with 429",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
@@ -98,9 +99,11 @@ KEYS: Mapping[str, str] = {
     # --- dispatcher and store ---------------------------------------------------------------
     "removed": "number of entries that left the stream",
     "exams": "how many exams a bell was for",
-    "pks": "the exams, up to 40 in a line, which has no `pk`",
+    "pks": "the exams, up to 40 in a line, which has no `pk`; in `bulk_accepted` that of each "
+    "command, for as many as fit in a line",
     "files": "number of files that were removed",
-    "entries": "ids of the entries that the exam was made of, in its history's order",
+    "entries": "ids of the entries that the exam was made of, in its history's order; in "
+    "`bulk_accepted` of the commands' entries",
     "kept": "where the damaged file lies now",
     # --- the world --------------------------------------------------------------------------
     "what": "what is away: `redis`, `disk`, `mail`, `keys` (the file of API keys), `certificate`, "

@@ -60,7 +60,9 @@ def _are_plain(event: Mapping[str, Any]) -> bool:
         return True
     kinds = set(map(type, event.values()))
     _plain.update(kind for kind in kinds if issubclass(kind, StrEnum))
-    return _plain.issuperset(kinds)
+    return _plain.issuperset(kinds - {list}) and all(
+        {str}.issuperset(map(type, value)) for value in event.values() if type(value) is list
+    )
 
 
 #: Types of plain values; enumerations are added as they come.

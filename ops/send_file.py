@@ -13,7 +13,7 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BufferedReader
@@ -27,7 +27,7 @@ from rich.text import Text
 
 from ingest.commands import PK_PATTERN
 from ingest.faults import InvalidCommand
-from ingest.lines import MAX_LINE_BYTES, Line, Splitter
+from ingest.lines import MAX_LINE_BYTES, Chunk, Line, Splitter
 from ingest.strict_json import load_json
 from ops.gateway_client import Cut, post_lines
 
@@ -114,8 +114,12 @@ def _pieces(job: Job) -> Iterator[tuple[list[Line], int]]:
     splitter = Splitter()
     namer = Namer(job.source)
     while piece := job.file.read1(PIECE_BYTES):
-        yield [*map(namer.name, splitter.feed(piece))], len(piece)
-    yield [*map(namer.name, splitter.end())], 0
+        yield _named(namer, splitter.feed(piece)), len(piece)
+    yield _named(namer, splitter.end()), 0
+
+
+def _named(namer: "Namer", chunks: Iterable[Chunk]) -> list[Line]:
+    return [namer.name(line) for chunk in chunks for line in chunk.lines()]
 
 
 def _send(job: Job, lines: Sequence[Line], tally: Tally, console: Console) -> None:

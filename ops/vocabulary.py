@@ -18,6 +18,10 @@ VOCABULARY: Mapping[Event, Kind] = {
         _IDS,
         "pk",
     ),
+    Event.BULK_ACCEPTED: Kind.of(
+        "gateway: Redis has the entries of these commands of a body, which are alike",
+        "type pks command_ids entries trace_id",
+    ),
     Event.ANSWERED_AGAIN: Kind.of(
         "gateway: a request came again under its idempotency key; its command was on the stream",
         _IDS,

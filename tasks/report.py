@@ -7,9 +7,9 @@ import structlog
 from filestore.exam import Exam, Transition, Verdict
 from filestore.fact import Fact
 from ops.events import Event
+from ops.portions import portions
 from tasks.deadlines import split
 from tasks.inbox import Post
-from tasks.portions import portions
 
 #: Which line each verdict writes.
 VERDICT_EVENTS = {

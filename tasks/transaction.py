@@ -6,7 +6,7 @@ from itertools import islice
 import msgspec
 from redis import Redis
 
-from tasks.portions import portions
+from ops.portions import portions
 from tasks.scripts import script
 
 #: Words of one command, at most; Lua has no room for more than some 8,000.

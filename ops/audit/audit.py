@@ -6,7 +6,7 @@ from ops.audit.findings import Findings
 from ops.audit.inputs import Block
 from ops.audit.integrity import Integrity
 from ops.audit.ledger import Ledger, OnExam
-from ops.audit.line import REFUSED, Line, moment_ms, parse, parse_slowly
+from ops.audit.line import MANY, REFUSED, Line, each, moment_ms, parse, parse_slowly
 from ops.audit.statistics import Statistics
 from ops.chain import digest
 from ops.log import printable
@@ -41,6 +41,8 @@ class Audit:
             event: _both([room[event] for room in rooms if event in room])
             for event in {event for room in rooms for event in room}
         }
+        for many, one in MANY.items():
+            self._handlers[many] = _of_each(self._handlers[one])
 
     def take(self, block: Block) -> None:
         """Put a block of lines through the rules."""
@@ -100,3 +102,11 @@ def _both(handlers: list[Callable[[Line], None]]) -> Callable[[Line], None]:
         second(line)
 
     return handle
+
+
+def _of_each(handle: Callable[[Line], None]) -> Callable[[Line], None]:
+    def handle_each(line: Line) -> None:
+        for one in each(line):
+            handle(one)
+
+    return handle_each

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from ops.audit.found import Found
-from ops.audit.wording import Line, text, ts_ms
+from ops.audit.wording import Line, singles, text, ts_ms
 
 #: Lines that are kept; one exam has a dozen, a forged flood of results has more.
 MOST_LINES = 20_000
@@ -59,12 +59,13 @@ class Search:
 
     def feed(self, line: Line, where: str) -> None:
         """Take a line that `is_wanted`, parsed, and where it stands: ``gateway.jsonl:17``."""
-        if not self._belongs(line) or ts_ms(line) is None:
-            return
-        if len(self.found) >= MOST_LINES:
-            self.left_out += 1
-            return
-        self.found.append(Found(line, where))
+        for one in singles(line):
+            if not self._belongs(one) or ts_ms(one) is None:
+                continue
+            if len(self.found) >= MOST_LINES:
+                self.left_out += 1
+            else:
+                self.found.append(Found(one, where))
 
     def goes_on(self) -> bool:
         """After a pass: whether there is another one; it begins anew, with more names."""

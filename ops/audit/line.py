@@ -1,6 +1,7 @@
 """Line: a log line, read back, as far as an audit looks at it."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -41,7 +42,15 @@ class Line(msgspec.Struct, gc=False, omit_defaults=True):
     what: str | None = None
     ended: Any = None
     chains: Any = None
+    pks: Any = None
+    command_ids: Any = None
+    entries: Any = None
 
+
+#: Events whose lines are about many commands, and the event that a line about one of them has.
+MANY = {"bulk_accepted": "accepted"}
+#: What stands in such a line for each command, and under which key in a line about one.
+LISTS = {"pks": "pk", "command_ids": "command_id", "entries": "entry"}
 
 #: Reads a line; raises `REFUSED` for what `parse_slowly` may still read.
 parse = msgspec.json.Decoder(Line).decode
@@ -58,6 +67,19 @@ def parse_slowly(raw: bytes) -> Line | None:
         return msgspec.convert(json.loads(raw), Line)
     except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
+
+
+def each(line: Line) -> Iterator[Line]:
+    """Take a line about many commands as a line about each of them, as far as they are named."""
+    given = (line.pks, line.command_ids, line.entries)
+    if not all(isinstance(values, list) for values in given):
+        return
+    for names in zip(*given, strict=False):
+        if all(isinstance(name, str) for name in names):
+            pk, command_id, entry = names
+            yield Line(
+                MANY[line.event], line.ts, pk=pk, command_id=command_id, entry=entry, type=line.type
+            )
 
 
 def moment_ms(ts: str) -> int | None:

@@ -1,11 +1,12 @@
 """Wording: values of log lines, moments and spans in words. Pure, and believes no line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from filestore.fact import LAST_MS
+from ops.audit.line import LISTS, MANY
 
 #: A parsed line of a log. Anybody may have written it: no key must be there, or of any type.
 Line: TypeAlias = Mapping[str, Any]
@@ -14,6 +15,18 @@ Line: TypeAlias = Mapping[str, Any]
 SHOWN = 300
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+
+
+def singles(line: Line) -> Iterator[Line]:
+    """Take a line about many commands as a line about each of them; any other as it is."""
+    event = str(line.get("event"))
+    given = [line.get(key) for key in LISTS]
+    if event not in MANY or not all(isinstance(values, list) for values in given):
+        yield line
+        return
+    rest = {key: value for key, value in line.items() if key not in LISTS}
+    for values in zip(*given, strict=False):
+        yield {**rest, "event": MANY[event], **dict(zip(LISTS.values(), values, strict=True))}
 
 
 def text(line: Line, key: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import redis
 
 from ops import keys
+from ops.portions import portions
 from ops.private_stack import Stack
-from tasks.portions import portions
 
 #: Inboxes that are asked for at once.
 INBOXES = 1_000

@@ -4,8 +4,9 @@ import asyncio
 import gzip
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ from support.gateway import Http, on_stream, problem, serving
 from support.waiting import wait_until
 
 from filestore.store import Store
-from ingest.bulk import CHUNK
-from ingest.lines import MAX_LINE_BYTES, NDJSON
+from ingest.lines import CHUNK, MAX_LINE_BYTES, NDJSON
 from ops import keys, trace
+from ops.hygiene import render
 from ops.settings import Settings
 
 TYPE = {"Content-Type": NDJSON}
@@ -33,9 +34,16 @@ async def http(server: Settings, client: Redis, tmp_path: Path) -> AsyncIterator
         yield http
 
 
-def start(pk: str, **more: object) -> bytes:
+def start(pk: str, *, duration: int | None = None, **more: object) -> bytes:
     """A line that starts an exam."""
-    return json.dumps({"type": "exam.start", "data": {"pk": pk}, **more}).encode()
+    data = {"pk": pk} if duration is None else {"pk": pk, "duration": duration}
+    return json.dumps({"type": "exam.start", "data": data, **more}).encode()
+
+
+def finish(pk: str, **more: object) -> bytes:
+    """A line that reports a result."""
+    data = {"pk": pk, "status": "pass"}
+    return json.dumps({"type": "exam.finish", "data": data, **more}).encode()
 
 
 async def answers(response: ClientResponse) -> list[dict[str, Any]]:
@@ -96,6 +104,83 @@ async def test_more_than_a_chunk(http: Http, client: Redis) -> None:
     assert [line["pk"] for line in said] == pks
     assert [line["entry"] for line in said] == list(entries)
     assert len({line["command_id"] for line in said}) == len(pks)
+
+
+@pytest.mark.parametrize("pk", ["e{}", "e{}".ljust(62, "x")])
+async def test_alike(http: Http, client: Redis, pk: str) -> None:
+    """Commands that are alike go together, in their order; few log lines name all of them."""
+    starts = [start(pk.format(number), duration=number) for number in range(1, 151)]
+    results = [finish(pk.format(number), id=f"mine-{number}") for number in range(1, 151)]
+
+    with capture_logs(processors=[merge_contextvars]) as logged:
+        said = await send(http, b"\n".join([*starts, ECHO, *results]))
+        await send(http, b"\n".join(starts))
+        await send(http, b"\n".join(results))
+
+    entries = on_stream(client)
+    asked = [*starts, ECHO, *results, *starts, *results]
+    assert len(said) == 301
+    assert [json.loads(line)["data"] for line in asked] == [
+        one.data.model_dump(exclude_none=True) for one in entries.values()
+    ]
+    assert [one.id for one in [*entries.values()][-150:]] == [f"mine-{n}" for n in range(1, 151)]
+    assert named(logged) == [
+        (one.id, entry, one.type, getattr(one.data, "pk", None)) for entry, one in entries.items()
+    ]
+    together = [one for one in logged if one["event"] == "bulk_accepted"]
+    assert {one["type"] for one in together} == {"exam.start", "exam.finish"}
+    assert 1 < len(together) < 30
+    assert max(len(render(one)) for one in together) < PIPE_BUF - 300
+
+
+def named(logged: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+    """What the log names of each command taken, in its order: id, entry, type and exam."""
+    found: list[tuple[object, ...]] = []
+    for one in logged:
+        if one["event"] == "accepted":
+            found.append((one["command_id"], one["entry"], one["type"], one.get("pk")))
+        if one["event"] == "bulk_accepted":
+            lists = zip(one["command_ids"], one["entries"], one["pks"], strict=True)
+            found += [(name, entry, one["type"], pk) for name, entry, pk in lists]
+    return found
+
+
+async def test_alike_answers(http: Http, client: Redis) -> None:
+    """Each of them is answered in its place, by what it was put onto the stream as."""
+    odd = start("odd", source="me")
+    body = [*map(start, map(str, range(100))), b"", odd, *map(start, map(str, range(100, 2_300)))]
+
+    said = await send(http, b"\n".join(body))
+
+    assert [one["line"] for one in said] == [*range(1, 101), *range(102, 2_303)]
+    assert [one["pk"] for one in said] == [
+        *map(str, range(100)),
+        "odd",
+        *map(str, range(100, 2300)),
+    ]
+    entries = on_stream(client)
+    assert [(one["entry"], one["command_id"], one["pk"]) for one in said] == [
+        (entry, one.id, getattr(one.data, "pk", None)) for entry, one in entries.items()
+    ]
+    assert {one.trace and one.trace.trace_id for one in entries.values()} == {
+        one.trace and one.trace.trace_id for one in [*entries.values()][:1]
+    }
+
+
+async def test_alike_as_far_as_there_is_room(http: Http, client: Redis) -> None:
+    """Where the stream takes no more amid them, those before are taken and the others are not."""
+    client.xadd(keys.COMMANDS, {"type": "x"}, id=f"{2**64 - 1}-{2**64 - 1 - 30}")
+
+    with capture_logs(processors=[merge_contextvars]) as logged:
+        said = await send(http, b"\n".join(map(start, map(str, range(2_000)))))
+
+    assert [one["line"] for one in said] == [*range(1, 2_001)]
+    assert [one["pk"] for one in said[:30]] == [*map(str, range(30))]
+    assert problems(said) == dict.fromkeys(range(31, 2_001), (503, "unavailable"))
+    assert client.xlen(keys.COMMANDS) == 31
+    assert [entry for _, entry, *_ in named(logged)] == [one["entry"] for one in said[:30]]
+    [read] = [one for one in logged if one["event"] == "bulk_read"]
+    assert (read["taken"], read["refused"]) == (30, 1_970)
 
 
 @pytest.mark.parametrize(

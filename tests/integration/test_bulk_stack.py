@@ -11,7 +11,7 @@ from support.stack import Stack
 from support.waiting import wait_until
 
 #: How many; a hundred thousand take some minutes.
-COMMANDS = int(os.environ.get("BULK_COMMANDS", "1000"))
+COMMANDS = int(os.environ.get("BULK_COMMANDS", "3000"))
 #: Seconds for a slow and busy machine.
 LIMIT_S = 60 + COMMANDS / 100
 
@@ -57,6 +57,9 @@ def test_all_applied_once(stack: Stack, tmp_path: Path) -> None:
     for done in (first, second):
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{count} taken, 0 refused\n"
-    accepted = Counter(line["command_id"] for line in stack.lines("accepted"))
+    together = stack.lines("bulk_accepted")
+    named = [name for line in together for name in line["command_ids"]]
+    accepted = Counter([*named, *(line["command_id"] for line in stack.lines("accepted"))])
+    assert named
     assert set(accepted.values()) == {2}
     assert len(accepted) == count

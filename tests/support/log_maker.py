@@ -12,7 +12,12 @@ T0 = 1_795_500_000_000
 
 
 class LogMaker:
-    """One process' log file; with `ended_by` of another its end is accounted for."""
+    """
+    One process' log file.
+
+    Attributes:
+        is_bulk: Whether commands come in with a body of many.
+    """
 
     def __init__(self, path: Path, *, part: str = "worker-exam", pid: int = 7) -> None:
         """Open the file, and the chain with it."""
@@ -20,6 +25,7 @@ class LogMaker:
         self.path = path
         self.part, self.pid = part, pid
         self.chain = Chain()
+        self.is_bulk = False
         self.write(T0, "log_opened", file=path.name, after=None, ended=[])
 
     def write(self, now_ms: int, event: str, /, **keys: Any) -> None:
@@ -38,7 +44,11 @@ class LogMaker:
         """Let a command come in and be given to a task; return its entry."""
         entry = f"{at_ms}-0"
         ids = {"pk": pk, "command_id": f"c-{at_ms}", "entry": entry, "type": name}
-        self.write(at_ms, "accepted", **ids)
+        if self.is_bulk:
+            lists = {"pks": [pk], "command_ids": [ids["command_id"]], "entries": [entry]}
+            self.write(at_ms, "bulk_accepted", type=name, **lists)
+        else:
+            self.write(at_ms, "accepted", **ids)
         self.write(at_ms + 1, "dispatched", **ids, task_id=task, redelivered=False)
         return entry
 

@@ -23,6 +23,11 @@ def write_oddly(log: LogMaker) -> None:
         log.write(T0, "deadline_fired", **odd, entry=f"{T0}-9")
         log.write(T0, "mail_sent", slot_s=value)
         log.write(T0, "trimmed", at_ms=value, pid=value)
+        lists = [
+            {"pks": values, "command_ids": ["c"], "entries": ["1-0"]} for values in (value, [value])
+        ]
+        for one in lists:
+            log.write(T0, "bulk_accepted", type="exam.start", **one)
     for n, entry in enumerate(ENTRIES):
         for kind in ("exam.start", "exam.finish"):
             log.write(T0, "applied", pk=f"e{n}", entry=entry, type=kind, at_ms=T0, value="pass")

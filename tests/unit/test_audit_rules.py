@@ -73,9 +73,15 @@ def echoes(log: LogMaker) -> None:
 @pytest.mark.parametrize(
     "story", [passes, stays_away, is_corrected, comes_twice, overtakes, is_buried, echoes]
 )
-def test_sound(story: Story, tmp_path: Path) -> None:
-    """What goes as it should breaks no rule."""
-    assert set() == broken(tmp_path, story)
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_sound(story: Story, is_bulk: bool, tmp_path: Path) -> None:
+    """What goes as it should breaks no rule, also where commands came in a body of many."""
+
+    def told(log: LogMaker) -> None:
+        log.is_bulk = is_bulk
+        story(log)
+
+    assert set() == broken(tmp_path, told)
 
 
 def never_decided(log: LogMaker) -> None:
@@ -88,6 +94,13 @@ def never_decided(log: LogMaker) -> None:
 def never_dispatched(log: LogMaker) -> None:
     """A start is accepted, and that is all."""
     log.write(T0, "accepted", pk="a", entry=f"{T0}-0", command_id="c", type="exam.start")
+
+
+def many_never_dispatched(log: LogMaker) -> None:
+    """Starts are accepted, in one line, and one of them goes on."""
+    ids = {"pks": ["a", "b"], "entries": [f"{T0}-0", f"{T0}-1"], "command_ids": ["c", "d"]}
+    log.write(T0, "bulk_accepted", **ids, type="exam.start")
+    log.done("a", "exam.start", T0, 1_000_000)
 
 
 def echo_never_printed(log: LogMaker) -> None:
@@ -162,6 +175,7 @@ def mails_twice(log: LogMaker) -> None:
     [
         (never_decided, {"never decided", "task never ended"}),
         (never_dispatched, {"never decided"}),
+        (many_never_dispatched, {"never decided"}),
         (echo_never_printed, {"never decided"}),
         (decided_twice, {"decided twice"}),
         (recorded_twice, {"decided twice"}),

@@ -79,6 +79,35 @@ def sentences(told: Iterable[str]) -> list[str]:
     return [one[14:] for one in told if one[2:3] == ":"]
 
 
+def test_many_in_one_line() -> None:
+    """A line about many commands tells of each what a line of its own would."""
+    ids = {"pks": ["a", "math-7"], "command_ids": ["a.1", "math-7.2"], "entries": ["1-0", S1]}
+    many = line(1, "bulk_accepted", "gateway", type="exam.start", **ids)
+    own = {**STARTED, "command_id": "math-7.2"}
+    one = line(
+        1, "accepted", "gateway", type="exam.start", pk="math-7", command_id="math-7.2", entry=S1
+    )
+
+    for asked in ("math-7", "math-7.2", S1):
+        assert explain(asked, [many, own]) == explain(asked, [one, own])
+    assert any("over HTTP" in said for said in explain("math-7", [many, own]))
+    assert explain("a", [many]) != explain("b", [many])
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {},
+        {"pks": "ab", "command_ids": ["a"], "entries": ["1-0"]},
+        {"pks": [["math-7"]], "command_ids": [{}], "entries": [7]},
+        {"pks": ["math-7"], "command_ids": [], "entries": None},
+    ],
+)
+def test_odd_lists(lists: dict[str, Any]) -> None:
+    """Lists that nobody of us wrote tell nothing, and stop nothing."""
+    assert explain("math-7", [line(0, "bulk_accepted", **lists), STARTED])
+
+
 def test_corrected() -> None:
     """The whole story of an exam that was absent for a while, word for word."""
     accepted = line(1, "accepted", "gateway", **OF_START)

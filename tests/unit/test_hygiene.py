@@ -52,6 +52,19 @@ def test_long_value(key: str, most: int) -> None:
     assert "[1,000,000 characters]" in value
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[], ["a", "b c"], ["é"], ["a@school.example"], [1], ["a", None], [["a"], "Bearer abcdefgh"]],
+)
+def test_list(values: list[Any]) -> None:
+    """A list of names is written as everyone writes it, and what it must not hold is hidden."""
+    shown = json.loads(
+        json.dumps(values).replace("a@school.example", "[mail address]").replace("abcdefgh", "***")
+    )
+
+    assert render({"list": values}).decode() == json.dumps({"list": shown})
+
+
 def test_long_list() -> None:
     """Many short values are no flood of a single one; they stay."""
     assert [f"exam-{n}" for n in range(900)] == rendered(pks=[f"exam-{n}" for n in range(900)])[

@@ -17,7 +17,8 @@ ECHO = b'{"type":"echo","data":{"text":"hi"}}'
 def named(body: bytes, source: str | None = None) -> list[Line]:
     """The lines of a file as they are sent."""
     namer, splitter = Namer(source), Splitter()
-    return [*map(namer.name, [*splitter.feed(body), *splitter.end()])]
+    chunks = [*splitter.feed(body), *splitter.end()]
+    return [namer.name(line) for chunk in chunks for line in chunk.lines()]
 
 
 def ids(body: bytes) -> list[str | None]:

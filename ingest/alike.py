@@ -19,16 +19,9 @@ from ingest import ids
 from ops import keys
 from ops.events import Event
 from ops.journal import together
-from ops.portions import portions
+from ops.many import FEWEST, in_lines
 from ops.settings import MAX_DURATION_S
 from ops.trace import Trace, header
-
-#: From so many lines on: for fewer there is little to save, and a log line each is easier to read.
-FEWEST = 16
-#: Characters that the lists of a log line may have, so that a pipe takes it as one.
-LIST_CHARACTERS = 3_400
-#: Those of an entry's id there, and of what stands between and around the names of a command.
-ENTRY = len('"", "", "1763822000123-000000", ')
 
 _ADD = files("ingest").joinpath("add_alike.lua").read_text()
 _START = "exam.start"
@@ -79,13 +72,11 @@ class Alike:
         Args:
             entries: The id of each one's entry; as for `answers`.
         """
-        longest = max(map(len, self.pks)) + max(map(len, self.names))
-        known = list(zip(self.pks, self.names, entries, strict=False))
+        count = len(entries)
         with together():
-            for some in portions(known, LIST_CHARACTERS // (longest + ENTRY)):
-                pks, names, entries = map(list, zip(*some, strict=True))
+            for pks, names, some in in_lines(self.pks[:count], self.names[:count], entries):
                 log.info(
-                    Event.BULK_ACCEPTED, type=self.type, pks=pks, command_ids=names, entries=entries
+                    Event.BULK_ACCEPTED, type=self.type, pks=pks, command_ids=names, entries=some
                 )
 
     def answers(self, entries: Sequence[str], *, number: int) -> bytes:

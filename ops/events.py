@@ -29,10 +29,12 @@ class Event(StrEnum):
     CERTIFICATE_LOADED = "certificate_loaded"
     CERTIFICATE_EXPIRES = "certificate_expires"
     DISPATCHED = "dispatched"
+    BULK_DISPATCHED = "bulk_dispatched"
     BURIED = "buried"
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     APPLIED = "applied"
+    BULK_APPLIED = "bulk_applied"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     CORRECTED = "corrected"
@@ -47,6 +49,7 @@ class Event(StrEnum):
     DEADLINE_SET = "deadline_set"
     DEADLINE_DELETED = "deadline_deleted"
     DEADLINE_FIRED = "deadline_fired"
+    BULK_DEADLINE_FIRED = "bulk_deadline_fired"
     DEADLINE_RESTORED = "deadline_restored"
 
     # --- echo -------------------------------------------------------------------------------

@@ -43,6 +43,16 @@ KEYS: Mapping[str, str] = {
     "field": "name of the field that was removed, escaped, at most 200 characters",
     "took_ms": "how long the task ran, in milliseconds",
     "state": "how the task ended: `SUCCESS`, `FAILURE` or `RETRY`",
+    # --- many commands in one line: a value for each, or one that is the same for all --------
+    "pks": "the exams; there is no `pk` then",
+    "command_ids": "the `command_id` of each",
+    "entries": "the `entry` of each; in `exam_rebuilt` ids of the entries that the exam was made "
+    "of, in its history's order",
+    "trace_ids": "the `trace_id` of each",
+    "arrivals_ms": "the `at_ms` of each",
+    "values": "the `value` of each",
+    "deadlines_ms": "the `deadline_ms` of each",
+    "lates_ms": "the `late_ms` of each",
     # --- deadlines --------------------------------------------------------------------------
     "deadline_ms": "the exam's deadline",
     "late_ms": "how long after the deadline its exam.expire was written, in milliseconds",
@@ -75,7 +85,6 @@ KEYS: Mapping[str, str] = {
     "answers": "connections whose clients did not take their answers in time",
     "most": "how many connections there may be",
     "turned_away": "connections since `connections_full` that were closed, or got one answer",
-    "command_ids": "ids of the commands, in the order of `pks` and `entries`",
     "taken": "how many commands of a body Redis has",
     "refused": "how many lines of a body were answered with a problem; how many requests with 429",
     "status": "of an answer, its HTTP status; of a process, its exit code or the signal that ended "
@@ -99,11 +108,7 @@ KEYS: Mapping[str, str] = {
     # --- dispatcher and store ---------------------------------------------------------------
     "removed": "number of entries that left the stream",
     "exams": "how many exams a bell was for",
-    "pks": "the exams, up to 40 in a line, which has no `pk`; in `bulk_accepted` that of each "
-    "command, for as many as fit in a line",
     "files": "number of files that were removed",
-    "entries": "ids of the entries that the exam was made of, in its history's order; in "
-    "`bulk_accepted` of the commands' entries",
     "kept": "where the damaged file lies now",
     # --- the world --------------------------------------------------------------------------
     "what": "what is away: `redis`, `disk`, `mail`, `keys` (the file of API keys), `certificate`, "

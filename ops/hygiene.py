@@ -61,10 +61,12 @@ def _are_plain(event: Mapping[str, Any]) -> bool:
     kinds = set(map(type, event.values()))
     _plain.update(kind for kind in kinds if issubclass(kind, StrEnum))
     return _plain.issuperset(kinds - {list}) and all(
-        {str}.issuperset(map(type, value)) for value in event.values() if type(value) is list
+        _NAMES.issuperset(map(type, value)) for value in event.values() if type(value) is list
     )
 
 
+#: Types of what a list may hold that is plain.
+_NAMES = frozenset({str, int})
 #: Types of plain values; enumerations are added as they come.
 _plain: set[type] = {str, int, bool, type(None)}
 

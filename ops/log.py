@@ -21,7 +21,10 @@ from ops.settings import BadSettings, Settings
 from ops.vocabulary import is_audited
 
 #: Keys of a line that a person at a terminal can do without; the files have them all.
-HIDDEN = {"settings", "entry", "trace_id", "at_ms", "task", "verdict", "deadline_ms", "logger"}
+HIDDEN = {
+    *("settings", "entry", "trace_id", "at_ms", "task", "verdict", "deadline_ms", "logger"),
+    *("command_ids", "entries", "trace_ids", "arrivals_ms", "deadlines_ms", "lates_ms"),
+}
 MEGABYTE = 1 << 20
 #: How bad a line is, by the name of its level.
 NUMBERS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}

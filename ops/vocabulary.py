@@ -9,6 +9,7 @@ from ops.gateway_lines import AT_THE_GATEWAY
 _IDS = "command_id entry type trace_id"
 _COMMAND = f"{_IDS} pk"
 _TASK = "task_id task"
+_MANY = "type pks command_ids entries"
 _VERDICT = f"{_COMMAND} verdict reason at_ms value source deadline_ms redelivered {_TASK}"
 
 VOCABULARY: Mapping[Event, Kind] = {
@@ -19,8 +20,8 @@ VOCABULARY: Mapping[Event, Kind] = {
         "pk",
     ),
     Event.BULK_ACCEPTED: Kind.of(
-        "gateway: Redis has the entries of these commands of a body, which are alike",
-        "type pks command_ids entries trace_id",
+        "gateway: what `accepted` says, of commands of one body that are alike",
+        f"{_MANY} trace_id",
     ),
     Event.ANSWERED_AGAIN: Kind.of(
         "gateway: a request came again under its idempotency key; its command was on the stream",
@@ -44,6 +45,10 @@ VOCABULARY: Mapping[Event, Kind] = {
         "dispatcher: an entry was read, decoded, and given to a Celery task",
         f"{_COMMAND} task_id redelivered",
     ),
+    Event.BULK_DISPATCHED: Kind.of(
+        "dispatcher: what `dispatched` says, of commands of one type that one task was given",
+        f"{_MANY} trace_ids task_id redelivered",
+    ),
     Event.BURIED: Kind.of(
         "dispatcher or worker: an entry went to the dead letters, with its reason",
         "entry reason trace_id",
@@ -60,6 +65,11 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.APPLIED: Kind.of(
         "worker: a command's effect is on disk: it did what it asked for",
         _VERDICT,
+    ),
+    Event.BULK_APPLIED: Kind.of(
+        "worker-exam: what `applied` says, of commands of one type that were applied together; "
+        "none of them names a source, or was there before",
+        f"{_MANY} trace_ids arrivals_ms values deadlines_ms {_TASK}",
     ),
     Event.DUPLICATE: Kind.of(
         "worker: the same command came again, without effect; an exam's stands in its history",
@@ -115,6 +125,10 @@ VOCABULARY: Mapping[Event, Kind] = {
     Event.DEADLINE_FIRED: Kind.of(
         "dispatcher: a deadline was due and became exam.expire on the stream",
         "pk entry deadline_ms late_ms",
+    ),
+    Event.BULK_DEADLINE_FIRED: Kind.of(
+        "dispatcher: what `deadline_fired` says, of deadlines that were due at once",
+        "pks entries deadlines_ms lates_ms",
     ),
     Event.DEADLINE_RESTORED: Kind.of(
         "dispatcher: an open exam on disk had no deadline in Redis, and got it back",

@@ -1,12 +1,14 @@
 """Report: the lines that work on an exam writes about its commands."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from filestore.exam import Exam, Transition, Verdict
-from filestore.fact import Fact
+from filestore.fact import Fact, Type
 from ops.events import Event
+from ops.many import FEWEST, in_lines
 from ops.portions import portions
 from tasks.deadlines import split
 from tasks.inbox import Post
@@ -44,6 +46,61 @@ def verdicts(pk: str, outcome: Transition, post: Post) -> None:
             )
     for fact in outcome.waiting:
         log.info(Event.WAITING, **ids(pk, fact, post))
+
+
+def verdicts_together(outcomes: Mapping[str, Transition], posts: Mapping[str, Post]) -> None:
+    """
+    Write the lines about the commands of several exams.
+
+    Where one command and no more was applied to an exam, and so to others of them, they share
+    lines; nearly all of what comes together is so.
+    """
+    ordinary: dict[Type, list[str]] = defaultdict(list)
+    for pk, outcome in outcomes.items():
+        if kind := _applied_alone(outcome):
+            ordinary[kind].append(pk)
+        else:
+            verdicts(pk, outcome, posts[pk])
+    for kind, pks in ordinary.items():
+        if len(pks) >= FEWEST:
+            _applied(kind, {pk: outcomes[pk] for pk in pks}, posts)
+        else:
+            for pk in pks:
+                verdicts(pk, outcomes[pk], posts[pk])
+
+
+def _applied_alone(outcome: Transition) -> Type | None:
+    """Name the type of the one command that was applied; None where there is more to say."""
+    if outcome.known or outcome.waiting or len(outcome.new) != 1:
+        return None
+    [record] = outcome.new
+    is_plain = record.verdict is Verdict.APPLIED and record.fact.source is None
+    return record.fact.type if is_plain and outcome.exam and not record.reason else None
+
+
+def _applied(kind: Type, outcomes: Mapping[str, Transition], posts: Mapping[str, Post]) -> None:
+    facts = [outcome.new[0].fact for outcome in outcomes.values()]
+    exams = [outcome.exam for outcome in outcomes.values() if outcome.exam]
+    for pks, names, entries, traces, moments, values, ends in in_lines(
+        [*outcomes],
+        [fact.command for fact in facts],
+        [fact.entry for fact in facts],
+        [posts[pk].traces[fact.entry].trace_id for pk, fact in zip(outcomes, facts, strict=True)],
+        [fact.at_ms for fact in facts],
+        [fact.value for fact in facts],
+        [exam.standing.deadline_ms for exam in exams],
+    ):
+        log.info(
+            Event.BULK_APPLIED,
+            type=kind,
+            pks=pks,
+            command_ids=names,
+            entries=entries,
+            trace_ids=traces,
+            arrivals_ms=moments,
+            values=values,
+            deadlines_ms=ends,
+        )
 
 
 def deadlines(exams: Iterable[Exam]) -> None:

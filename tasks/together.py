@@ -52,8 +52,7 @@ def _apply(posts: Mapping[str, Post], desk: Desk) -> set[str]:
         }
         _write(outcomes, traced, desk)
         with together():
-            for pk, outcome in outcomes.items():
-                report.verdicts(pk, outcome, posts[pk])
+            report.verdicts_together(outcomes, posts)
         applied = [
             Applied.of(outcome.exam, outcome, posts[pk], is_all=True)
             for pk, outcome in outcomes.items()

@@ -6,10 +6,11 @@ from ops.audit.findings import Findings
 from ops.audit.inputs import Block
 from ops.audit.integrity import Integrity
 from ops.audit.ledger import Ledger, OnExam
-from ops.audit.line import MANY, REFUSED, Line, each, moment_ms, parse, parse_slowly
+from ops.audit.line import REFUSED, Line, each, moment_ms, parse, parse_slowly
 from ops.audit.statistics import Statistics
 from ops.chain import digest
 from ops.log import printable
+from ops.many import MANY
 
 #: Milliseconds for which something may be under way when the log ends.
 GRACE_MS = 60_000

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
+
+from ops.events import Event
+from ops.many import LISTS, MANY, each_of
 
 #: What our numbers are at most, moments in milliseconds among them. A line with a greater one is
 #: none of ours, and nothing that is worked out of it is more than a machine can hold.
@@ -45,12 +49,10 @@ class Line(msgspec.Struct, gc=False, omit_defaults=True):
     pks: Any = None
     command_ids: Any = None
     entries: Any = None
+    arrivals_ms: Any = None
+    values: Any = None
+    deadlines_ms: Any = None
 
-
-#: Events whose lines are about many commands, and the event that a line about one of them has.
-MANY = {"bulk_accepted": "accepted"}
-#: What stands in such a line for each command, and under which key in a line about one.
-LISTS = {"pks": "pk", "command_ids": "command_id", "entries": "entry"}
 
 #: Reads a line; raises `REFUSED` for what `parse_slowly` may still read.
 parse = msgspec.json.Decoder(Line).decode
@@ -70,16 +72,18 @@ def parse_slowly(raw: bytes) -> Line | None:
 
 
 def each(line: Line) -> Iterator[Line]:
-    """Take a line about many commands as a line about each of them, as far as they are named."""
-    given = (line.pks, line.command_ids, line.entries)
-    if not all(isinstance(values, list) for values in given):
-        return
-    for names in zip(*given, strict=False):
-        if all(isinstance(name, str) for name in names):
-            pk, command_id, entry = names
-            yield Line(
-                MANY[line.event], line.ts, pk=pk, command_id=command_id, entry=entry, type=line.type
-            )
+    """Take a line about many commands as a line about each, as far as that could be ours."""
+    lists = {one: found for key, one in LISTS.items() if (found := getattr(line, key, None))}
+    common = {
+        "event": MANY[Event(line.event)],
+        "ts": line.ts,
+        "type": line.type,
+        "task_id": line.task_id,
+        "redelivered": line.redelivered,
+    }
+    for values in each_of([*lists.values()]):
+        with suppress(msgspec.ValidationError):
+            yield msgspec.convert({**common, **dict(zip(lists, values, strict=True))}, Line)
 
 
 def moment_ms(ts: str) -> int | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from filestore.fact import LAST_MS
-from ops.audit.line import LISTS, MANY
+from ops.many import LISTS, MANY, each_of
 
 #: A parsed line of a log. Anybody may have written it: no key must be there, or of any type.
 Line: TypeAlias = Mapping[str, Any]
@@ -19,14 +19,15 @@ _MS = timedelta(milliseconds=1)
 
 def singles(line: Line) -> Iterator[Line]:
     """Take a line about many commands as a line about each of them; any other as it is."""
-    event = str(line.get("event"))
-    given = [line.get(key) for key in LISTS]
-    if event not in MANY or not all(isinstance(values, list) for values in given):
+    event = MANY.get(str(line.get("event")))  # type: ignore[call-overload]
+    if event is None:
         yield line
         return
-    rest = {key: value for key, value in line.items() if key not in LISTS}
-    for values in zip(*given, strict=False):
-        yield {**rest, "event": MANY[event], **dict(zip(LISTS.values(), values, strict=True))}
+    lists = {key: line[key] for key in LISTS if key in line}
+    rest = {key: value for key, value in line.items() if key not in lists}
+    for values in each_of([*lists.values()]):
+        named = zip((LISTS[key] for key in lists), values, strict=True)
+        yield {**rest, "event": event, **dict(named)}
 
 
 def text(line: Line, key: str) -> str:

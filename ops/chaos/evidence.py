@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from ops import keys
+from ops.audit.wording import singles
 from ops.portions import portions
 from ops.private_stack import Stack
 
@@ -57,10 +58,11 @@ def collect(stack: Stack, client: "redis.Redis", pks: Collection[str]) -> Eviden
     for line in _lines(stack.settings.logs, "worker-slow*.jsonl", b'"echo_printed"'):
         evidence.printed[line["command_id"]] += 1
     for line in _lines(stack.settings.logs, "worker-exam*.jsonl", b'"exam.expire"'):
-        if line["event"] == "applied":
-            at_ms = round(datetime.fromisoformat(line["ts"]).timestamp() * 1000)
-            known_ms = evidence.absent_at_ms.get(line["pk"], at_ms)
-            evidence.absent_at_ms[line["pk"]] = min(at_ms, known_ms)
+        for one in singles(line):
+            if one["event"] == "applied":
+                at_ms = round(datetime.fromisoformat(one["ts"]).timestamp() * 1000)
+                known_ms = evidence.absent_at_ms.get(one["pk"], at_ms)
+                evidence.absent_at_ms[one["pk"]] = min(at_ms, known_ms)
     for path in (stack.settings.mail / "maildir" / "new").glob("*"):
         text = path.read_text(errors="replace")
         evidence.mails[text.partition("Message-ID:")[2].split("\n")[0].strip()] += 1

@@ -20,6 +20,8 @@ from filestore.exam import Exam
 from filestore.lock import Locked
 from filestore.store import Store
 from ops import keys, outage
+from ops.audit.wording import singles
+from tasks import report
 from tasks.desk import Desk
 from tasks.exam import exam
 from tasks.together import answer_together
@@ -88,16 +90,49 @@ def test_all_at_once(desks: Desks, task: Callable[[], None]) -> None:
 
 
 def test_lines(desks: Desks, task: Callable[[], None]) -> None:
-    """Each command has its own line before it is settled, with its own trace, as alone."""
+    """Each command is told of before it is settled, with its own trace, in few lines."""
     start_all(desks)
     with capture_logs() as lines:
         task()
 
-    applied = [line for line in lines if line["event"] == "applied"]
+    together = [line for line in lines if line["event"] == "bulk_applied"]
+    applied = [one for line in together for one in singles(line)]
     assert PKS == [line["pk"] for line in applied]
     assert len(PKS) == len({line["trace_id"] for line in applied})
+    assert 1 <= len(together) < 4
     assert [PKS] == [line["pks"] for line in lines if line["event"] == "deadline_set"]
-    assert not [line for line in lines if line["event"] == "one_by_one"]
+    assert not [line for line in lines if line["event"] in ("one_by_one", "applied")]
+
+
+def test_shared_lines_say_the_same(desks: Desks, task: Callable[[], None]) -> None:
+    """What shares lines is told of as by a line of its own; what is unusual has its own."""
+    start_all(desks)
+    task()
+    desks.push("exam.start", pk=PKS[0])
+    for pk in PKS[1:]:
+        desks.push("exam.finish", pk=pk, status="pass")
+    desks.push("exam.finish", pk=PKS[1], status="fail")
+    desks.dispatch()
+    with patch.object(report, "verdicts_together", wraps=report.verdicts_together) as wrapped:
+        task()
+    [(outcomes, posts)] = [call.args for call in wrapped.call_args_list]
+
+    with capture_logs() as each:
+        for pk, outcome in outcomes.items():
+            report.verdicts(pk, outcome, posts[pk])
+    with capture_logs() as shared:
+        report.verdicts_together(outcomes, posts)
+
+    assert len(each) == 21
+    assert len(shared) < 8
+    told = {one["entry"]: one for line in shared for one in singles(line)}
+    assert len(told) == 21
+    for one in each:
+        assert {**one, **told[one["entry"]]} == one
+        left = one.keys() - told[one["entry"]].keys()
+        assert left in (set(), {"verdict", "reason", "source", "redelivered"})
+        if left:
+            assert (one["verdict"], one["reason"], one["source"]) == ("applied", None, None)
 
 
 def test_one_is_held(desks: Desks, task: Callable[[], None]) -> None:

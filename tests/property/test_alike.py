@@ -11,6 +11,7 @@ from support.strategies import PKS
 from ingest import alike, lines
 from ingest.commands import encode
 from ingest.upload import _line
+from ops.many import FEWEST
 from ops.settings import MAX_DURATION_S
 
 IDS = st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True)
@@ -63,7 +64,7 @@ TEXTS = st.builds(blotted, LINES.map(written), BLOTS)
 def test_together_is_one_by_one(text: bytes, has_others: bool) -> None:
     """What is read together is the very command that is read with care, under an id of its own."""
     other = b'{"type":"exam.start","data":{"pk":"a"}}'
-    others = [other if has_others and b"finish" not in text else text] * (alike.FEWEST - 1)
+    others = [other if has_others and b"finish" not in text else text] * (FEWEST - 1)
 
     found = alike.read([*others, text])
 
@@ -92,8 +93,8 @@ def test_together_is_one_by_one(text: bytes, has_others: bool) -> None:
 )
 def test_ordinary(line: bytes) -> None:
     """What a program writes that does nothing special is read together, or the test above is."""
-    assert alike.read([line] * alike.FEWEST)
-    assert alike.read([line] * (alike.FEWEST - 1)) is None
+    assert alike.read([line] * FEWEST)
+    assert alike.read([line] * (FEWEST - 1)) is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CELLAR = {
         *("events", "glossary", "vocabulary", "gateway_lines", "grammar"),
         *("log", "journal", "chain", "logfile", "hygiene"),
         *("outage", "lag", "connect", "notify", "trace", "telemetry", "recorder", "tally"),
-        *("chance", "garbage", "held", "portions"),
+        *("chance", "garbage", "held", "portions", "many"),
     )
 }
 #: What each room may import of the others. Of ingest, the dispatcher needs the contract alone.

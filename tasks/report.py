@@ -9,7 +9,6 @@ from filestore.exam import Exam, Transition, Verdict
 from filestore.fact import Fact, Type
 from ops.events import Event
 from ops.many import FEWEST, in_lines
-from ops.portions import portions
 from tasks.deadlines import split
 from tasks.inbox import Post
 
@@ -20,10 +19,6 @@ VERDICT_EVENTS = {
     Verdict.REFUSED: Event.REFUSED,
     Verdict.CORRECTED: Event.CORRECTED,
 }
-
-#: Exams to a line about many: with the longest names it is not too long to be read, or to be
-#: written to a pipe in one piece.
-PER_LINE = 40
 
 log = structlog.get_logger()
 
@@ -106,10 +101,12 @@ def _applied(kind: Type, outcomes: Mapping[str, Transition], posts: Mapping[str,
 def deadlines(exams: Iterable[Exam]) -> None:
     """Say what became of the deadlines of exams that were moved: it is in the books now."""
     running, decided = split(exams)
-    for some in portions(running, PER_LINE):
-        log.info(Event.DEADLINE_SET, pks=[exam.pk for exam in some])
-    for some in portions(decided, PER_LINE):
-        log.info(Event.DEADLINE_DELETED, pks=[exam.pk for exam in some])
+    if running:
+        for [pks] in in_lines([exam.pk for exam in running]):
+            log.info(Event.DEADLINE_SET, pks=pks)
+    if decided:
+        for [pks] in in_lines([exam.pk for exam in decided]):
+            log.info(Event.DEADLINE_DELETED, pks=pks)
 
 
 def ids(pk: str, fact: Fact, post: Post) -> dict[str, str]:

@@ -65,6 +65,8 @@ async def test_too_many_wait(tmp_path: Path, server: Settings, client: Client) -
         with capture_logs() as lines:
             await until(http, 503)
             taken = client.xlen(keys.COMMANDS)
+            are_told = partial(has_line, lines, what="start")
+            await asyncio.to_thread(wait_until, are_told, saying="starts are turned away")
             refused = await http.post("/exams", json={})
             assert (503, "overloaded") == await problem(refused)
             assert "2" == refused.headers["Retry-After"]

@@ -15,8 +15,9 @@ from ingest.lines import CHUNK, NDJSON, Chunk, Splitter
 from ingest.pressure import Kind
 from ingest.problems import RETRY_AFTER_S, Name, Problem, Refusal, of_faults, problem
 from ingest.producer import Producer
+from ingest.replies import Replies, Spool
 from ingest.traces import TRACE
-from ingest.upload import Spool, Upload
+from ingest.upload import Upload
 from ops import trace
 
 #: Bytes of answers that are kept in memory; what is more lies in a file without a name.
@@ -72,10 +73,11 @@ class Bulk:
         """
         _check_type(request)
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as answers:
-            upload = Upload(request, self._producer, answers)
+            upload = Upload(request, self._producer, Replies(answers))
             try:
                 await self._read(request, upload)
             finally:
+                await upload.give_up()
                 upload.sum_up()
             return await _answer(request, answers)
 

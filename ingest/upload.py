@@ -1,18 +1,15 @@
 """Upload: one body of many commands on its way, and what is answered to each of its lines."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeVar
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from ingest import ids, lines
 from ingest.alike import Alike, read
-from ingest.answering import Unavailable
 from ingest.commands import Command
 from ingest.faults import InvalidCommand
 from ingest.lines import Chunk, Line, NotJson
@@ -20,6 +17,7 @@ from ingest.meter import METER
 from ingest.problems import Name, Problem, of_faults, problem
 from ingest.producer import Added, Producer
 from ingest.refusals import tell, to_problem
+from ingest.replies import Replies, Said
 from ingest.traces import TRACE
 from ops.events import Event
 from ops.journal import together
@@ -28,32 +26,8 @@ T = TypeVar("T")
 
 #: Lines that are worked on before another request has its turn.
 BREATH = 20
-#: An answer to one line.
-Said: TypeAlias = Mapping[str, object]
 
-NO_ROOM = (
-    "there is no room for the answers, so which commands were taken is not known here; the log "
-    "has them; send the same lines again under ids of your own"
-)
-
-_fast = msgspec.json.Encoder().encode
 log = structlog.get_logger()
-
-
-class Spool(Protocol):
-    """A file for the answers."""
-
-    def write(self, data: bytes, /) -> int:
-        """Add to its end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Give the next bytes, at most *size*."""
-
-    def seek(self, offset: int, /) -> int:
-        """Go to a place."""
-
-    def tell(self) -> int:
-        """Say where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +59,14 @@ class Upload:
         first_refusal: The first of these in words, or None.
     """
 
-    def __init__(self, request: web.Request, producer: Producer, answers: Spool) -> None:
+    def __init__(self, request: web.Request, producer: Producer, replies: Replies) -> None:
         self.taken = 0
         self.refused = 0
         self.first_refusal: str | None = None
         self._request = request
         self._meter = request.app[METER]
         self._producer = producer
-        self._answers = answers
+        self._replies = replies
         self._stopped: Problem | None = None
         self._under_way: tuple[int, Alike, asyncio.Task[Added]] | None = None
 
@@ -132,12 +106,21 @@ class Upload:
         """
         self._tell(await self._arrived())
 
+    async def give_up(self) -> None:
+        """Write the log lines about what is under way, also where nobody is answered any more."""
+        if self._under_way:
+            _, alike, sending = self._under_way
+            entries, _ = await asyncio.shield(sending)
+            self._under_way = None
+            self._note(alike, entries)
+
     async def _arrived(self) -> "_Fate | None":
         """Wait for what Redis says of the commands that are under way, if any are."""
         if self._under_way is None:
             return None
-        (number, alike, sending), self._under_way = self._under_way, None
-        entries, error = await sending
+        number, alike, sending = self._under_way
+        entries, error = await asyncio.shield(sending)  # whoever is cancelled here gives up
+        self._under_way = None
         if error:
             if not (self.taken or entries):
                 raise error
@@ -149,13 +132,16 @@ class Upload:
         if fate is None:
             return
         alike, taken = fate.alike, len(fate.entries)
-        self.taken += taken
-        self._meter.accept(alike.type, count=taken)
-        alike.tell(fate.entries)
-        self._keep(alike.answers(fate.entries, number=fate.number))
+        self._note(alike, fate.entries)
+        self._replies.keep(alike.answers(fate.entries, number=fate.number))
         if fate.problem:
             numbers = range(fate.number, fate.number + len(alike.pks))
-            self._write([self._refused(number, fate.problem) for number in numbers[taken:]])
+            self._replies.add([self._refused(number, fate.problem) for number in numbers[taken:]])
+
+    def _note(self, alike: Alike, entries: Sequence[str]) -> None:
+        self.taken += len(entries)
+        self._meter.accept(alike.type, count=len(entries))
+        alike.tell(entries)
 
     async def _take_with_care(self, chunk: Sequence[Line]) -> None:
         seen: list[tuple[int, Command | Problem]] = []
@@ -171,11 +157,11 @@ class Upload:
                         said.append(self._refused(number, fate))
                     elif isinstance(one, Command):
                         said.append(self._accepted(number, one, fate))
-        self._write(said)  # all at once, after the lines of the log: there may be no room
+        self._replies.add(said)  # all at once, after the lines of the log: there may be no room
 
     def refuse(self, number: int, problem: Problem) -> None:
         """Answer a line with a problem."""
-        self._write([self._refused(number, problem)])
+        self._replies.add([self._refused(number, problem)])
 
     def sum_up(self) -> None:
         """Write the line about the body, however it ended, unless nothing came of it at all."""
@@ -234,23 +220,6 @@ class Upload:
 
     def _problem(self, error: Exception) -> Problem:
         return to_problem(error, where=f"{self._request.method} {self._request.path}")
-
-    def _write(self, answers: Iterable[Said]) -> None:
-        self._keep(b"".join(map(_line, answers)))
-
-    def _keep(self, answers: bytes) -> None:
-        try:
-            self._answers.write(answers)
-        except OSError as error:
-            raise Unavailable(f"{type(error).__name__}: {error}", advice=NO_ROOM) from error
-
-
-def _line(said: Said) -> bytes:
-    """Write an answer in ASCII: fast, where it holds texts and whole numbers of that alone."""
-    text = b"" if "problem" in said else _fast(said)
-    if not (text and text.isascii()):
-        text = json.dumps(said, separators=(",", ":")).encode()
-    return text + b"\n"
 
 
 async def _breathing(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:

@@ -47,6 +47,8 @@ def in_lines(*columns: Sequence[Any]) -> Iterator[list[list[Any]]]:
         columns: The first one names what the others tell of: it is never shortened.
     """
     named, *others = columns
+    if not named:
+        return
     shown = [named, *(column[:1] if len(set(column)) == 1 else column for column in others)]
     each = sum(_width(column) for column in shown if len(column) == len(named))
     most = max(1, LIST_CHARACTERS // each)

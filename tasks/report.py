@@ -101,12 +101,10 @@ def _applied(kind: Type, outcomes: Mapping[str, Transition], posts: Mapping[str,
 def deadlines(exams: Iterable[Exam]) -> None:
     """Say what became of the deadlines of exams that were moved: it is in the books now."""
     running, decided = split(exams)
-    if running:
-        for [pks] in in_lines([exam.pk for exam in running]):
-            log.info(Event.DEADLINE_SET, pks=pks)
-    if decided:
-        for [pks] in in_lines([exam.pk for exam in decided]):
-            log.info(Event.DEADLINE_DELETED, pks=pks)
+    for [pks] in in_lines([exam.pk for exam in running]):
+        log.info(Event.DEADLINE_SET, pks=pks)
+    for [pks] in in_lines([exam.pk for exam in decided]):
+        log.info(Event.DEADLINE_DELETED, pks=pks)
 
 
 def ids(pk: str, fact: Fact, post: Post) -> dict[str, str]:

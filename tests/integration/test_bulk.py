@@ -18,7 +18,9 @@ from support.gateway import Http, on_stream, problem, serving
 from support.waiting import wait_until
 
 from filestore.store import Store
+from ingest.answering import Unavailable
 from ingest.lines import CHUNK, MAX_LINE_BYTES, NDJSON
+from ingest.replies import Replies
 from ops import keys, trace
 from ops.hygiene import render
 from ops.settings import Settings
@@ -181,6 +183,27 @@ async def test_alike_as_far_as_there_is_room(http: Http, client: Redis) -> None:
     assert [entry for _, entry, *_ in named(logged)] == [one["entry"] for one in said[:30]]
     [read] = [one for one in logged if one["event"] == "bulk_read"]
     assert (read["taken"], read["refused"]) == (30, 1_970)
+
+
+async def test_no_room_for_answers(
+    http: Http, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the answers cannot be kept, what Redis has by then stands in the log, and no more."""
+
+    def full(*_: object) -> None:
+        raise Unavailable("no space left", advice="look into the log")
+
+    monkeypatch.setattr(Replies, "keep", full)
+    with capture_logs(processors=[merge_contextvars]) as logged:
+        body = b"\n".join(map(start, map(str, range(5 * CHUNK))))
+        response = await http.post("/commands", data=body, headers=TYPE)
+        assert await problem(response) == (503, "unavailable")
+
+    taken = [*on_stream(client)]
+    assert CHUNK <= len(taken) < 5 * CHUNK
+    assert [entry for _, entry, *_ in named(logged)] == taken
+    [read] = [one for one in logged if one["event"] == "bulk_read"]
+    assert read["taken"] == len(taken)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,30 @@ async def test_redis_goes_midway(gateway: Process, client: Redis, breakable: Bre
     assert len(gateway.lines("request_failed")) == 1
 
 
+async def test_redis_goes_amid_many(gateway: Process, client: Redis, breakable: Breakable) -> None:
+    """So it is with commands that go together: none is taken behind the first that was lost."""
+    upload = Upload(gateway)
+    upload.send(starts(1, 40))
+    await until(lambda: client.xlen(keys.COMMANDS) == 40, "the first are taken")
+    breakable.kill()
+    upload.send(starts(41, 80))
+    upload.send(starts(81, 120))
+    await until(lambda: gateway.lines("request_failed"), "Redis is missed")
+    breakable.start()
+    upload.send(starts(121, 160), None)
+    status, said = await upload.answer
+
+    assert status == 200
+    assert [line["line"] for line in said] == [*range(1, 161)]
+    assert named(said) == [f"exam-{n}" for n in range(1, 41)] + ["unavailable"] * 120
+    assert "is not known" in said[40]["problem"]["detail"]
+    assert {"was not taken" in line["problem"]["detail"] for line in said[120:]} == {True}
+    assert client.xlen(keys.COMMANDS) == 40
+    told = [name for line in gateway.lines("bulk_accepted") for name in line["command_ids"]]
+    assert told == [line["command_id"] for line in said[:40]]
+    assert len(gateway.lines("request_failed")) == 1
+
+
 async def test_redis_is_away(gateway: Process, breakable: Breakable) -> None:
     """Where Redis takes nothing of it, the request has failed as any other would."""
     breakable.kill()

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import PKS
 
-from ingest import alike, lines
+from ingest import alike, lines, replies
 from ingest.commands import encode
-from ingest.upload import _line
 from ops.many import FEWEST
 from ops.settings import MAX_DURATION_S
 
@@ -124,6 +123,6 @@ def test_answers(named: list[tuple[str, str]], number: int) -> None:
     found = alike.Alike("exam.start", pks, [], names)
 
     assert found.answers(entries, number=number) == b"".join(
-        _line({"line": line, "command_id": name, "entry": entry, "pk": pk})
+        replies.line({"line": line, "command_id": name, "entry": entry, "pk": pk})
         for line, ((pk, name), entry) in enumerate(zip(named, entries, strict=True), number)
     )

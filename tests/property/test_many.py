@@ -35,6 +35,12 @@ def test_taken_apart(rows: list[tuple[str, str, int]], times: int) -> None:
         assert len(lists[0]) == 1 or len(str(lists)) <= LIST_CHARACTERS + 10
 
 
+def test_nothing() -> None:
+    """Of nothing there is no line."""
+    assert not [*in_lines([], [])]
+    assert not [*each_of([]), *each_of([[], []])]
+
+
 def fired(count: int) -> list[Fired]:
     """Deadlines of exams with the longest names there are."""
     return [

@@ -111,7 +111,7 @@ class Admission:
         return key
 
     def lines_at_once(self, request: web.Request) -> int:
-        """How many lines of a body `hold` can let through at one time; 0: as many as there are."""
+        """How many lines of a body `hold` is to be asked for together; 0: as many as there are."""
         key = request.get(API_KEY)
         return self._rates.lines_at_once(key) if key else 0
 

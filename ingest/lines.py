@@ -63,8 +63,8 @@ class Chunk:
 
     @property
     def count(self) -> int:
-        """How many there are that are not empty."""
-        return len(self.texts) - self.texts.count(b"")
+        """How many have more than the end of a line."""
+        return len(self.texts) - self.texts.count(b"") - self.texts.count(b"\r")
 
     def lines(self) -> list[Line]:
         """List those that are not blank."""

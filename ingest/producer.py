@@ -19,14 +19,14 @@ from ops import outage
 from ops.connect import is_away, is_exhausted
 from ops.trace import Trace
 
-#: Entries in one pipeline. More of them save nothing, and hold up those behind them.
-MAX_BATCH = 1000
-#: Pipelines under way at once: while Redis has one, the next requests are read and sent.
-AT_ONCE = 2
-
-
 #: Ids of the entries that Redis has taken, and why it has not taken the rest, if there is one.
 Added: TypeAlias = tuple[list[str], Exception | None]
+
+#: Entries in one pipeline. More of them save nothing, and hold up those behind them.
+MAX_BATCH = 1000
+#: Pipelines under way at once, and scripts of bodies: while Redis has one, the next requests are
+#: read and sent.
+AT_ONCE = 2
 
 
 class KeyReused(Exception):  # noqa: N818 - says what was done
@@ -50,6 +50,7 @@ class Producer:
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_in_parts = False
         self._sending: set[asyncio.Task[Added]] = set()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def send(self, command: Command, *, taken: Taken | None = None) -> str:
         """
@@ -120,7 +121,7 @@ class Producer:
         error: Exception | None = None
         entries = b""
         try:
-            async with answering():
+            async with answering(), self._room:
                 entries, *errors = await self._redis.eval(*alike.steps(trace))
             error = next(iter(errors), None)
         except Exception as raised:  # whatever it is, each of those who wait gets it

@@ -20,6 +20,8 @@ from ops.settings import Settings, variable
 MOST = 10_000
 #: Seconds for which a body of many commands is held up.
 PATIENCE_S = 30.0
+#: Lines of a body that are asked for together, at least.
+FEWEST_LINES = 100
 #: How many times as many requests may be denied to all addresses together as to one.
 ALL = 10
 #: Bits of an IPv6 address that its network leaves to whoever has it: to one household, mostly.
@@ -58,9 +60,11 @@ class Rate:
         self.setting = variable(field)
         self.limit: str = getattr(settings, field)
         self.most = 0
+        self.per_s = 0.0
         self._throttled: Throttled | None = None
         if found := formats.per_s(self.limit):
             self.most = found[0] * times
+            self.per_s = self.most / found[1]
             self.limit = f"{self.most}/{self.limit.partition('/')[2]}"
             self._throttled = Throttled(
                 using="gcra",
@@ -132,8 +136,16 @@ class Rates:
             self._refuse(self._of_all_denied, "were denied", wait_s, peer=EVERYONE)
 
     def lines_at_once(self, key: ApiKey) -> int:
-        """How many lines `hold` can let through at one time; 0: as many as there are."""
-        return 0 if key.scope is Scope.ADMIN else self._of_lines.most
+        """
+        How many lines are to be asked for together; 0: as many as there are.
+
+        So many that `hold` need not wait for them for longer than it may, except where that would
+        be few: then the sender is told after a while to come again.
+        """
+        rate = self._of_lines
+        if key.scope is Scope.ADMIN or not rate.most:
+            return 0
+        return min(rate.most, max(FEWEST_LINES, int(rate.per_s * PATIENCE_S)))
 
     async def hold(self, key: ApiKey, lines: int) -> None:
         """

@@ -26,24 +26,27 @@ T = TypeVar("T")
 
 #: Lines that are worked on before another request has its turn.
 BREATH = 20
+#: Seconds after Redis' answer in which the log tells of commands that are alike, at the latest; who
+#: sends more at once is told of a moment sooner, behind the next ones.
+NOTE_S = 0.01
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Fate:
+@dataclass(slots=True)
+class _Sent:
     """
-    What became of commands that are alike, the first of which stands in line *number*.
+    Commands that are alike and on their way, the first of which stands in line *number*.
 
     Attributes:
-        entries: Of each that Redis has taken, from the first one on.
-        problem: Why it has not taken the rest.
+        adding: Gives the entries of those that Redis has taken, and why it has not taken the rest.
+        is_noted: Whether the log tells of them.
     """
 
     number: int
     alike: Alike
-    entries: Sequence[str]
-    problem: Problem | None
+    adding: "asyncio.Task[Added]"
+    is_noted: bool = False
 
 
 class Upload:
@@ -68,7 +71,7 @@ class Upload:
         self._producer = producer
         self._replies = replies
         self._stopped: Problem | None = None
-        self._under_way: tuple[int, Alike, asyncio.Task[Added]] | None = None
+        self._sent: _Sent | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -89,13 +92,14 @@ class Upload:
         alike = read(chunk.texts)
         before = await self._arrived()
         if alike is None or self._stopped:
-            self._tell(before)
+            self._answer(before)
             await self._take_with_care(chunk.lines())
             return
-        sending = self._producer.post_alike(alike, self._request[TRACE])
-        self._under_way = chunk.number, alike, sending
+        adding = self._producer.post_alike(alike, self._request[TRACE])
+        self._sent = sent = _Sent(chunk.number, alike, adding)
+        adding.add_done_callback(lambda _: self._note_soon(sent))
         await asyncio.sleep(0)  # Redis shall have them before we write about those before
-        self._tell(before)
+        self._answer(before)
 
     async def settle(self) -> None:
         """
@@ -104,44 +108,50 @@ class Upload:
         Raises:
             Exception: As for `take`.
         """
-        self._tell(await self._arrived())
+        self._answer(await self._arrived())
 
     async def give_up(self) -> None:
         """Write the log lines about what is under way, also where nobody is answered any more."""
-        if self._under_way:
-            _, alike, sending = self._under_way
-            entries, _ = await asyncio.shield(sending)
-            self._under_way = None
-            self._note(alike, entries)
+        if self._sent:
+            await asyncio.shield(self._sent.adding)
+            self._note(self._sent)
 
-    async def _arrived(self) -> "_Fate | None":
+    async def _arrived(self) -> _Sent | None:
         """Wait for what Redis says of the commands that are under way, if any are."""
-        if self._under_way is None:
+        sent = self._sent
+        if sent is None:
             return None
-        number, alike, sending = self._under_way
-        entries, error = await asyncio.shield(sending)  # whoever is cancelled here gives up
-        self._under_way = None
+        entries, error = await asyncio.shield(sent.adding)  # whoever is cancelled here gives up
+        self._sent = None
         if error:
             if not (self.taken or entries):
                 raise error
             self._stop(error)
-        return _Fate(number, alike, entries, self._problem(error) if error else None)
+        return sent
 
-    def _tell(self, fate: "_Fate | None") -> None:
-        """Write the log lines about commands that are alike, and then the answers to theirs."""
-        if fate is None:
+    def _note_soon(self, sent: _Sent) -> None:
+        """Have the log tell of what Redis has, unless that is done when there is an answer."""
+        asyncio.get_running_loop().call_later(NOTE_S, self._note, sent)
+
+    def _note(self, sent: _Sent) -> None:
+        if not sent.is_noted:
+            sent.is_noted = True
+            entries, _ = sent.adding.result()
+            self.taken += len(entries)
+            self._meter.accept(sent.alike.type, count=len(entries))
+            sent.alike.tell(entries)
+
+    def _answer(self, sent: _Sent | None) -> None:
+        """Write down the answers to commands that are alike, once the log tells of them."""
+        if sent is None:
             return
-        alike, taken = fate.alike, len(fate.entries)
-        self._note(alike, fate.entries)
-        self._replies.keep(alike.answers(fate.entries, number=fate.number))
-        if fate.problem:
-            numbers = range(fate.number, fate.number + len(alike.pks))
-            self._replies.add([self._refused(number, fate.problem) for number in numbers[taken:]])
-
-    def _note(self, alike: Alike, entries: Sequence[str]) -> None:
-        self.taken += len(entries)
-        self._meter.accept(alike.type, count=len(entries))
-        alike.tell(entries)
+        self._note(sent)
+        entries, error = sent.adding.result()
+        self._replies.keep(sent.alike.answers(entries, number=sent.number))
+        if error:
+            said = self._problem(error)
+            numbers = range(sent.number, sent.number + len(sent.alike.pks))
+            self._replies.add([self._refused(one, said) for one in numbers[len(entries) :]])
 
     async def _take_with_care(self, chunk: Sequence[Line]) -> None:
         seen: list[tuple[int, Command | Problem]] = []

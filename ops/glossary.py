@@ -43,8 +43,9 @@ KEYS: Mapping[str, str] = {
     "field": "name of the field that was removed, escaped, at most 200 characters",
     "took_ms": "how long the task ran, in milliseconds",
     "state": "how the task ended: `SUCCESS`, `FAILURE` or `RETRY`",
-    # --- many commands in one line: a value for each, or one that is the same for all --------
-    "pks": "the exams; there is no `pk` then",
+    # --- many commands in one line ------------------------------------------------------------
+    "pks": "the exams; there is no `pk` then. Each other list of the line has a value for each of "
+    "them, in this order, or a single one that all have",
     "command_ids": "the `command_id` of each",
     "entries": "the `entry` of each; in `exam_rebuilt` ids of the entries that the exam was made "
     "of, in its history's order",

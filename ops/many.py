@@ -6,7 +6,8 @@ happens at once share lines, whose lists have a value for each of them, in one o
 the same value it stands there once.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ops.events import Event
@@ -59,21 +60,31 @@ def in_lines(*columns: Sequence[Any]) -> Iterator[list[list[Any]]]:
         ]
 
 
-def each_of(lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+def each_of(lists: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """
-    Take the lists of a line apart again.
+    Take the lists of a line apart again; nothing comes of what no line of ours has.
 
     Args:
-        lists: Whatever stands there under the keys of lists, that of the names first.
+        lists: By the key of a line about one, that of the exams among them.
     """
-    if not lists or not all(isinstance(values, list) for values in lists):
+    named = lists.get("pk")
+    if not isinstance(named, list):
         return
-    count = len(lists[0])
-    yield from zip(
-        *(values * count if len(values) == 1 else values for values in lists), strict=False
-    )
+    count = len(named)
+    columns = [
+        values * count if len(values) == 1 else values
+        for values in lists.values()
+        if isinstance(values, list)
+    ]
+    if len(columns) == len(lists) and {count}.issuperset(map(len, columns)):
+        yield from zip(*columns, strict=True)
 
 
 def _width(column: Sequence[Any]) -> int:
-    longest = max(map(len, column)) if isinstance(column[0], str) else len(str(max(column)))
-    return longest + AROUND
+    """Measure the longest value as it will stand there, in ASCII."""
+    if not isinstance(column[0], str):
+        return len(str(max(column))) + AROUND
+    whole = "".join(column)
+    if whole.isascii() and not ('"' in whole or "\\" in whole):
+        return max(map(len, column)) + AROUND
+    return max(len(json.dumps(value)) for value in column) + AROUND

@@ -43,7 +43,7 @@ class Audit:
             for event in {event for room in rooms for event in room}
         }
         for many, one in MANY.items():
-            self._handlers[many] = _of_each(self._handlers[one])
+            self._handlers[many] = self._of_each(self._handlers[one])
 
     def take(self, block: Block) -> None:
         """Put a block of lines through the rules."""
@@ -85,6 +85,19 @@ class Audit:
         self.integrity.end(may_run=may_run)
         self.ledger.end(end_ms=moment_ms(self.last_ts) or 0, grace_ms=grace_ms)
 
+    def _of_each(self, handle: Callable[[Line], None]) -> Callable[[Line], None]:
+        """Make what takes a line about many commands, of what takes a line about one."""
+
+        def handle_each(line: Line) -> None:
+            lines = each(line)
+            for one in lines:
+                handle(one)
+            if not lines:
+                self.foreign += 1
+                self.findings.noted("foreign line", f"{line.event} of {line.ts:.30}: odd lists")
+
+        return handle_each
+
     def _take_foreign(self, raw: bytes, file: str, number: int) -> None:
         if not raw.strip():
             return
@@ -103,11 +116,3 @@ def _both(handlers: list[Callable[[Line], None]]) -> Callable[[Line], None]:
         second(line)
 
     return handle
-
-
-def _of_each(handle: Callable[[Line], None]) -> Callable[[Line], None]:
-    def handle_each(line: Line) -> None:
-        for one in each(line):
-            handle(one)
-
-    return handle_each

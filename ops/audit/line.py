@@ -1,8 +1,6 @@
 """Line: a log line, read back, as far as an audit looks at it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -71,8 +69,8 @@ def parse_slowly(raw: bytes) -> Line | None:
         return None
 
 
-def each(line: Line) -> Iterator[Line]:
-    """Take a line about many commands as a line about each, as far as that could be ours."""
+def each(line: Line) -> list[Line]:
+    """Take a line about many commands as a line about each; none where it is none of ours."""
     lists = {one: found for key, one in LISTS.items() if (found := getattr(line, key, None))}
     common = {
         "event": MANY[Event(line.event)],
@@ -81,9 +79,13 @@ def each(line: Line) -> Iterator[Line]:
         "task_id": line.task_id,
         "redelivered": line.redelivered,
     }
-    for values in each_of([*lists.values()]):
-        with suppress(msgspec.ValidationError):
-            yield msgspec.convert({**common, **dict(zip(lists, values, strict=True))}, Line)
+    try:
+        return [
+            msgspec.convert({**common, **dict(zip(lists, values, strict=True))}, Line)
+            for values in each_of(lists)
+        ]
+    except (ValueError, msgspec.MsgspecError):
+        return []
 
 
 def moment_ms(ts: str) -> int | None:

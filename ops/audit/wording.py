@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from filestore.fact import LAST_MS
+from ops.glossary import KEYS
 from ops.many import LISTS, MANY, each_of
 
 #: A parsed line of a log. Anybody may have written it: no key must be there, or of any type.
@@ -23,11 +24,10 @@ def singles(line: Line) -> Iterator[Line]:
     if event is None:
         yield line
         return
-    lists = {key: line[key] for key in LISTS if key in line}
-    rest = {key: value for key, value in line.items() if key not in lists}
-    for values in each_of([*lists.values()]):
-        named = zip((LISTS[key] for key in lists), values, strict=True)
-        yield {**rest, "event": event, **dict(named)}
+    lists = {one: line[key] for key, one in LISTS.items() if line.get(key)}
+    rest = {key: value for key, value in line.items() if key in KEYS and key not in LISTS}
+    for values in each_of(lists):
+        yield {**rest, "event": event, **dict(zip(lists, values, strict=True))}
 
 
 def text(line: Line, key: str) -> str:

@@ -121,9 +121,11 @@ async def test_redis_goes_amid_many(gateway: Process, client: Redis, breakable: 
     """So it is with commands that go together: none is taken behind the first that was lost."""
     upload = Upload(gateway)
     upload.send(starts(1, 40))
-    await until(lambda: client.xlen(keys.COMMANDS) == 40, "the first are taken")
+    await until(lambda: gateway.lines("bulk_accepted"), "told of, though nothing follows")
+    assert client.xlen(keys.COMMANDS) == 40
     breakable.kill()
     upload.send(starts(41, 80))
+    await until(lambda: gateway.lines("unavailable"), "there is no answer")
     upload.send(starts(81, 120))
     await until(lambda: gateway.lines("request_failed"), "Redis is missed")
     breakable.start()

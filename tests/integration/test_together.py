@@ -128,7 +128,9 @@ def test_shared_lines_say_the_same(desks: Desks, task: Callable[[], None]) -> No
     told = {one["entry"]: one for line in shared for one in singles(line)}
     assert len(told) == 21
     for one in each:
-        assert {**one, **told[one["entry"]]} == one
+        del one["log_level"]
+    for one in each:
+        assert told[one["entry"]].items() <= one.items()
         left = one.keys() - told[one["entry"]].keys()
         assert left in (set(), {"verdict", "reason", "source", "redelivered"})
         if left:

@@ -1,5 +1,6 @@
 """Lines about many commands are taken apart into what each of them says, and are never too long."""
 
+import json
 from select import PIPE_BUF
 from typing import Any
 
@@ -19,9 +20,8 @@ from ops.many import FEWEST, LIST_CHARACTERS, LISTS, MANY, each_of, in_lines
 from ops.trace import Trace
 from ops.vocabulary import VOCABULARY
 
-ROWS = st.lists(
-    st.tuples(PKS, st.sampled_from(["a", "b" * 200]), st.integers(0, 10**15)), min_size=1
-)
+ODD = ["a", "b" * 200, "é" * 200, '"' * 200, "\\" * 200, "\U0001f600" * 200]
+ROWS = st.lists(st.tuples(PKS, st.sampled_from(ODD), st.integers(0, 10**15)), min_size=1)
 
 
 @given(ROWS, st.integers(1, 50))
@@ -30,15 +30,33 @@ def test_taken_apart(rows: list[tuple[str, str, int]], times: int) -> None:
     rows *= times
     lines = [*in_lines(*zip(*rows, strict=True))]
 
-    assert [values for lists in lines for values in each_of(lists)] == rows
+    keys = ("pk", "source", "value")
+    taken = [one for lists in lines for one in each_of(dict(zip(keys, lists, strict=True)))]
+    assert taken == rows
     for lists in lines:
-        assert len(lists[0]) == 1 or len(str(lists)) <= LIST_CHARACTERS + 10
+        assert len(lists[0]) == 1 or len(json.dumps(lists)) <= LIST_CHARACTERS + 10
 
 
 def test_nothing() -> None:
     """Of nothing there is no line."""
     assert not [*in_lines([], [])]
-    assert not [*each_of([]), *each_of([[], []])]
+    assert not [*each_of({}), *each_of({"pk": []}), *each_of({"pk": [], "entry": []})]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"entry": ["1-0"]},
+        {"pk": "ab", "entry": ["1-0", "2-0"]},
+        {"pk": ["a", "b"], "entry": None},
+        {"pk": ["a", "b"], "entry": {"a": 1, "b": 2}},
+        {"pk": ["a", "b", "c"], "entry": ["1-0", "2-0"]},
+        {"pk": ["a"], "entry": ["1-0", "2-0"]},
+    ],
+)
+def test_none_of_ours(lists: dict[str, object]) -> None:
+    """Of lists that do not fit nothing is believed."""
+    assert not [*each_of(lists)]
 
 
 def fired(count: int) -> list[Fired]:
@@ -50,13 +68,13 @@ def fired(count: int) -> list[Fired]:
 
 
 def reads(count: int) -> list[report.Read]:
-    """Commands of such exams, under long ids and with traces of their own."""
+    """Commands of such exams, under long and odd ids and with traces of their own."""
     return [
         report.Read(
             f"{10**12}-{at}",
             Command(
                 data=ExamStart(pk=f"{at:064}"),
-                id=f"{at:0200}",
+                id=f"{at:0100}" + "é" * (at % 100),
                 trace=Trace(trace_id=f"{at:032}", span_id="1" * 16),
             ),
         )
@@ -81,7 +99,8 @@ def test_dispatcher(count: int) -> None:
             report.dispatched([(read, False) for read in reads(count)], [task])
     each, shared = told.values()
 
-    assert [one for line in shared for one in singles(line)] == each
+    taken = [one for line in shared for one in singles(line)]
+    assert [{"log_level": "info", **one} for one in taken] == each
     assert (len(shared) == len(each)) == (count < FEWEST)
     assert max(len(render(line)) for line in shared) < PIPE_BUF - 350
 

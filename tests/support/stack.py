@@ -17,7 +17,9 @@ from typing import Any
 import redis
 
 from ops import keys
+from ops.audit.wording import singles
 from ops.lag import has_unread
+from ops.many import MANY
 from ops.settings import Settings
 from support import users
 from support.log_lines import faults
@@ -57,7 +59,11 @@ class Stack:
         return users.admin(self.settings.redis)
 
     def lines(self, event: str = "", **keys: object) -> list[dict[str, Any]]:
-        """Read the lines on standard output so far, by name and values."""
+        """
+        Read the lines on standard output so far, by name and values.
+
+        Behind a line about many commands comes, as if it had been written, a line about each.
+        """
         self._read_on()
         return [
             line
@@ -74,7 +80,10 @@ class Stack:
             file.seek(offset)
             whole, newline, _ = file.read().rpartition(b"\n")
         if newline:
-            self._parsed += [json.loads(line) for line in whole.split(b"\n")]
+            for line in map(json.loads, whole.split(b"\n")):
+                self._parsed.append(line)
+                if line["event"] in MANY:
+                    self._parsed += map(dict, singles(line))
             offset += len(whole) + len(newline)
         self._parsed_of = (self.output, offset)
 

@@ -224,3 +224,20 @@ def test_many_floods_share_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     first = [*addresses(0, 3)]
     assert [(one, None) for one in (*first, "everyone")] == told[:4]
     assert [*((one, 1) for one in first), ("everyone", 47)] == told[4:]
+
+
+@pytest.mark.parametrize(
+    ("rate", "lines"),
+    [
+        ("off", 0),
+        ("1000/second", 1000),
+        ("1100/minute", 550),
+        ("200/minute", 100),
+        ("600/hour", 100),
+        ("50/hour", 50),
+    ],
+)
+def test_lines_that_come_together(rate: str, lines: int) -> None:
+    """So many as there is room for within half a minute; not so few that a slow key waits long."""
+    assert lines == made(key_rate=rate).lines_at_once(key_of())
+    assert 0 == made(key_rate=rate).lines_at_once(key_of(Scope.ADMIN))

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 #: Lines that are worked on before another request has its turn.
 BREATH = 20
+#: Turns of the loop in which redis-py finds a connection, looks whether it is well, and writes to it.
+TURNS = 5
 #: Seconds after Redis' answer in which the log tells of commands that are alike, at the latest; who
 #: sends more at once is told of a moment sooner, behind the next ones.
 NOTE_S = 0.01
@@ -98,7 +100,8 @@ class Upload:
         adding = self._producer.post_alike(alike, self._request[TRACE])
         self._sent = sent = _Sent(chunk.number, alike, adding)
         adding.add_done_callback(lambda _: self._note_soon(sent))
-        await asyncio.sleep(0)  # Redis shall have them before we write about those before
+        for _ in range(TURNS):  # Redis shall have them before we write about those before
+            await asyncio.sleep(0)
         self._answer(before)
 
     async def settle(self) -> None:

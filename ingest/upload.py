@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 #: Lines that are worked on before another request has its turn.
 BREATH = 20
-#: Turns of the loop in which redis-py finds a connection, looks whether it is well, and writes to it.
+#: Turns of the loop in which redis-py finds a connection, sees that it is well, and writes to it.
 TURNS = 5
 #: Seconds after Redis' answer in which the log tells of commands that are alike, at the latest; who
 #: sends more at once is told of a moment sooner, behind the next ones.

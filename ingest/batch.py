@@ -1,5 +1,6 @@
 """Batch: commands that go to Redis together, how they are written there, and who hears of it."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What is called with the id of an entry that Redis has.
 Taken = Callable[[str], None]
+#: What is called with all of a batch that gave it, each by who waits, with the id of its entry.
+TakenTogether = Callable[[Sequence[tuple[Any, str]]], None]
 _ONCE = files("ingest").joinpath("once.lua").read_text()
 _ADD = files("ingest").joinpath("add.lua").read_text()
 
@@ -42,6 +45,7 @@ class Waiting:
     Attributes:
         until: When that is given up, by the loop's clock.
         taken: Called with the entry's id before whoever waits has it.
+        taken_together: Called in its place, once for all of a batch that name it.
     """
 
     command: Command
@@ -49,6 +53,7 @@ class Waiting:
     until: float
     key: Key | None = None
     taken: Taken | None = None
+    taken_together: TakenTogether | None = None
 
     def flat(self) -> list[str]:
         """Make the fields of its entry, names and values by turns."""
@@ -81,10 +86,17 @@ def write(run: Sequence[Waiting], pipeline: "redis.asyncio.client.Pipeline") -> 
 def settle(batch: list[Waiting], answers: list[Any]) -> None:
     """Say what was taken, and tell those who wait: none before his line is written."""
     waiting = [pair for pair in zip(batch, answers, strict=True) if not pair[0].answer.done()]
+    shared: dict[TakenTogether, list[tuple[Any, str]]] = defaultdict(list)
     with together():
         for one, answer in waiting:
-            if one.taken and not isinstance(answer, Exception):
+            if isinstance(answer, Exception):
+                continue
+            if one.taken_together:
+                shared[one.taken_together].append((one.answer, answer.decode()))
+            elif one.taken:
                 one.taken(answer.decode())
+        for tell, some in shared.items():
+            tell(some)
     for one, answer in waiting:
         if isinstance(answer, Exception):
             one.answer.set_exception(answer)

@@ -19,6 +19,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from ingest import hardening, ids
 from ingest.acceptance import taken
+from ingest.accepted import tell
 from ingest.access import Denied
 from ingest.admission import Admission
 from ingest.answering import fault
@@ -125,7 +126,8 @@ class Express:
         if key:
             about["key"] = key.id
         start = _Start(self, way, own, about)
-        self._producer.post(Command(data=data, id=name, trace=own), start, taken=start.tell)
+        command = Command(data=data, id=name, trace=own)
+        self._producer.post(command, start, taken_together=tell)
         return True
 
     def answer(self, own: Trace, about: Mapping[str, str], entry: str) -> bytes:
@@ -146,30 +148,23 @@ class Express:
 
 
 class _Start:
-    """A start on its way: what a future is elsewhere, and the task that waits for it."""
+    """
+    A start on its way: what a future is elsewhere, and the task that waits for it.
 
-    __slots__ = ("_about", "_began_s", "_express", "_is_done", "_own", "_way")
+    Attributes:
+        own: Its trace.
+        about: What its log line says of it.
+    """
+
+    __slots__ = ("_began_s", "_express", "_is_done", "_way", "about", "own")
 
     def __init__(self, express: Express, way: Way, own: Trace, about: Mapping[str, str]) -> None:
         self._express = express
         self._way = way
-        self._own = own
-        self._about = about
+        self.own = own
+        self.about = about
         self._is_done = False
         self._began_s = time.perf_counter()
-
-    def tell(self, entry: str) -> None:
-        """Write the line about it."""
-        about = self._about
-        log.info(
-            Event.ACCEPTED,
-            trace_id=self._own.trace_id,
-            **({"key": about["key"]} if "key" in about else {}),
-            command_id=about["command_id"],
-            type=TYPE,
-            pk=about["pk"],
-            entry=entry,
-        )
 
     def done(self) -> bool:
         """Whether it was answered."""
@@ -180,16 +175,16 @@ class _Start:
         self._is_done = True
         try:
             self._express.count(time.perf_counter() - self._began_s)
-            self._way.answer(self._express.answer(self._own, self._about, entry.decode()))
+            self._way.answer(self._express.answer(self.own, self.about, entry.decode()))
         except Exception:  # a bug of ours: others wait for their answers behind it
-            log.exception(Event.FAILED, pk=self._about["pk"])
+            log.exception(Event.FAILED, pk=self.about["pk"])
             self._way.abort()
 
     def set_exception(self, error: Exception) -> None:
         """Have it answered with what went wrong."""
         self._is_done = True
         self._way.fail(
-            Failed(error=fault(error), trace=self._own, about=self._about, began_s=self._began_s)
+            Failed(error=fault(error), trace=self.own, about=self.about, began_s=self._began_s)
         )
 
 

@@ -20,8 +20,10 @@ VOCABULARY: Mapping[Event, Kind] = {
         "pk",
     ),
     Event.BULK_ACCEPTED: Kind.of(
-        "gateway: what `accepted` says, of commands of one body that are alike",
-        f"{_MANY} trace_id",
+        "gateway: what `accepted` says, of commands of one body that are alike, or of starts that "
+        "came at once",
+        _MANY,
+        "trace_ids",
     ),
     Event.ANSWERED_AGAIN: Kind.of(
         "gateway: a request came again under its idempotency key; its command was on the stream",

@@ -25,7 +25,7 @@ LOOK_S = 0.5
 #: Files read between two writes to the table; and rows that were noted, few of which need that.
 BATCH, NOTED = 200, 500
 #: Batches that who asks for a list writes at most, and seconds for which it waits for others.
-MOST_BATCHES = 5
+MOST_BATCHES = 20
 ASKED_WAIT_S = 0.2
 
 

@@ -1,6 +1,6 @@
 """Acceptance: from a valid command to the answer: taken, or, for who waits, what came of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from filestore.exam import Reason
 from filestore.fact import Type
 from ingest import ids, preferences, problems
 from ingest.answers import answer
+from ingest.batch import Taken
 from ingest.bodies import JSON_TYPE
 from ingest.commands import Command, Data, ExamFinish
 from ingest.gauge import Gauge
@@ -119,14 +120,15 @@ def taken(name: str, entry: str, *, pk: str | None) -> dict[str, str]:
     return {"command_id": name, "pk": pk, "entry": entry, "location": location(pk)}
 
 
-def _teller() -> Callable[[str], None]:
+def _teller() -> Taken:
     """Make what says, from elsewhere, that the command of this context was taken."""
     context = copy_context()
 
-    def tell(entry: str) -> None:
-        log.info(Event.ACCEPTED, entry=entry)
+    def tell(some: Sequence[tuple[object, str]]) -> None:
+        for _, entry in some:
+            log.info(Event.ACCEPTED, entry=entry)
 
-    return lambda entry: context.run(tell, entry)
+    return lambda some: context.run(tell, some)
 
 
 def _taken(

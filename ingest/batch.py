@@ -16,10 +16,9 @@ from ops.journal import together
 if TYPE_CHECKING:
     import redis.asyncio
 
-#: What is called with the id of an entry that Redis has.
-Taken = Callable[[str], None]
-#: What is called with all of a batch that gave it, each by who waits, with the id of its entry.
-TakenTogether = Callable[[Sequence[tuple[Any, str]]], None]
+#: What is called with all of a batch that gave it and that Redis has: of each who waits for it, and
+#: its entry's id.
+Taken = Callable[[Sequence[tuple[Any, str]]], None]
 _ONCE = files("ingest").joinpath("once.lua").read_text()
 _ADD = files("ingest").joinpath("add.lua").read_text()
 
@@ -44,8 +43,7 @@ class Waiting:
 
     Attributes:
         until: When that is given up, by the loop's clock.
-        taken: Called with the entry's id before whoever waits has it.
-        taken_together: Called in its place, once for all of a batch that name it.
+        taken: Called with the entry's id before whoever waits has it; once for all that give it.
     """
 
     command: Command
@@ -53,7 +51,6 @@ class Waiting:
     until: float
     key: Key | None = None
     taken: Taken | None = None
-    taken_together: TakenTogether | None = None
 
     def flat(self) -> list[str]:
         """Make the fields of its entry, names and values by turns."""
@@ -86,16 +83,12 @@ def write(run: Sequence[Waiting], pipeline: "redis.asyncio.client.Pipeline") -> 
 def settle(batch: list[Waiting], answers: list[Any]) -> None:
     """Say what was taken, and tell those who wait: none before his line is written."""
     waiting = [pair for pair in zip(batch, answers, strict=True) if not pair[0].answer.done()]
-    shared: dict[TakenTogether, list[tuple[Any, str]]] = defaultdict(list)
+    found: dict[Taken, list[tuple[Any, str]]] = defaultdict(list)
+    for one, answer in waiting:
+        if one.taken and not isinstance(answer, Exception):
+            found[one.taken].append((one.answer, answer.decode()))
     with together():
-        for one, answer in waiting:
-            if isinstance(answer, Exception):
-                continue
-            if one.taken_together:
-                shared[one.taken_together].append((one.answer, answer.decode()))
-            elif one.taken:
-                one.taken(answer.decode())
-        for tell, some in shared.items():
+        for tell, some in found.items():
             tell(some)
     for one, answer in waiting:
         if isinstance(answer, Exception):

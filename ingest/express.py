@@ -19,7 +19,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from ingest import hardening, ids
 from ingest.acceptance import taken
-from ingest.accepted import tell
+from ingest.accepted import TYPE, tell
 from ingest.access import Denied
 from ingest.admission import Admission
 from ingest.answering import fault
@@ -40,7 +40,6 @@ from ops.trace import Trace
 
 PATH = "/exams"
 ROUTE = ("POST", PATH)
-TYPE = "exam.start"
 #: Headers that an ordinary start may have: none of them changes what is answered. The last one
 #: says who asks.
 ORDINARY = frozenset(
@@ -127,7 +126,7 @@ class Express:
             about["key"] = key.id
         start = _Start(self, way, own, about)
         command = Command(data=data, id=name, trace=own)
-        self._producer.post(command, start, taken_together=tell)
+        self._producer.post(command, start, taken=tell)
         return True
 
     def answer(self, own: Trace, about: Mapping[str, str], entry: str) -> bytes:

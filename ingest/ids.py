@@ -61,7 +61,7 @@ def command_ids(pks: Sequence[str]) -> list[str]:
     head, size = _head(time.time_ns() // 1_000_000), 2 * NOISE_BYTES
     hexes = chance.noise(NOISE_BYTES * len(pks)).hex()
     return [
-        f"{pk}.{_uuid7(head, hexes[at : at + size])}"
+        command_id(_uuid7(head, hexes[at : at + size]), pk=pk)
         for pk, at in zip(pks, range(0, len(hexes), size), strict=True)
     ]
 

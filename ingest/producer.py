@@ -11,7 +11,7 @@ import redis.exceptions
 
 from ingest.alike import Alike
 from ingest.answering import ANSWER_LIMIT_S, NO_ANSWER, Unavailable, absence, answering, fault
-from ingest.batch import Answer, Taken, TakenTogether, Waiting, runs, settle, write
+from ingest.batch import Answer, Taken, Waiting, runs, settle, write
 from ingest.commands import Command
 from ingest.once import Key, fingerprint
 from ingest.several import Several
@@ -139,16 +139,13 @@ class Producer:
                 raise
             raise absence(error) from error
 
-    def post(self, command: Command, answer: Answer, *, taken_together: TakenTogether) -> None:
+    def post(self, command: Command, answer: Answer, *, taken: Taken) -> None:
         """
         Do what `send` does, for who does not await: *answer* has the entry's id or an error.
 
         The error is Redis' own, or `Unavailable`; `ingest.answering.fault` gives it its name.
-
-        Args:
-            taken_together: Called with all answers of a batch that came with it, and their entries.
         """
-        self._add(command, answer, taken_together=taken_together)
+        self._add(command, answer, taken=taken)
 
     def _put(
         self, command: Command, key: Key | None = None, taken: Taken | None = None
@@ -164,11 +161,9 @@ class Producer:
         *,
         key: Key | None = None,
         taken: Taken | None = None,
-        taken_together: TakenTogether | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + ANSWER_LIMIT_S
-        one = Waiting(command, answer, until, key, taken, taken_together)
+        one = Waiting(command, answer, loop.time() + ANSWER_LIMIT_S, key, taken)
         self._waiting.append(one)
         self._open.append(one)
         if self._limit is None:  # one timer for all: each would cost as much as the command

@@ -60,13 +60,13 @@ def in_lines(*columns: Sequence[Any]) -> Iterator[list[list[Any]]]:
         ]
 
 
-def each_of(lists: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def each_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """
-    Take the lists of a line apart again; nothing comes of what no line of ours has.
+    Take the lists of a line apart again, as what a line about each would have in their place.
 
-    Args:
-        lists: By the key of a line about one, that of the exams among them.
+    Nothing comes of what no line of ours has.
     """
+    lists = {one: line[key] for key, one in LISTS.items() if line.get(key)}
     named = lists.get("pk")
     if not isinstance(named, list):
         return
@@ -77,7 +77,7 @@ def each_of(lists: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
         if isinstance(values, list)
     ]
     if len(columns) == len(lists) and {count}.issuperset(map(len, columns)):
-        yield from zip(*columns, strict=True)
+        yield from (dict(zip(lists, values, strict=True)) for values in zip(*columns, strict=True))
 
 
 def _width(column: Sequence[Any]) -> int:

@@ -71,7 +71,7 @@ def parse_slowly(raw: bytes) -> Line | None:
 
 def each(line: Line) -> list[Line]:
     """Take a line about many commands as a line about each; none where it is none of ours."""
-    lists = {one: found for key, one in LISTS.items() if (found := getattr(line, key, None))}
+    lists = {key: getattr(line, key, None) for key in LISTS}
     common = {
         "event": MANY[Event(line.event)],
         "ts": line.ts,
@@ -80,10 +80,7 @@ def each(line: Line) -> list[Line]:
         "redelivered": line.redelivered,
     }
     try:
-        return [
-            msgspec.convert({**common, **dict(zip(lists, values, strict=True))}, Line)
-            for values in each_of(lists)
-        ]
+        return [msgspec.convert({**common, **one}, Line) for one in each_of(lists)]
     except (ValueError, msgspec.MsgspecError):
         return []
 

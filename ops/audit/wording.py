@@ -24,10 +24,9 @@ def singles(line: Line) -> Iterator[Line]:
     if event is None:
         yield line
         return
-    lists = {one: line[key] for key, one in LISTS.items() if line.get(key)}
     rest = {key: value for key, value in line.items() if key in KEYS and key not in LISTS}
-    for values in each_of(lists):
-        yield {**rest, "event": event, **dict(zip(lists, values, strict=True))}
+    for one in each_of(line):
+        yield {**rest, "event": event, **one}
 
 
 def text(line: Line, key: str) -> str:

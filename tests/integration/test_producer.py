@@ -147,7 +147,7 @@ async def test_next_in_the_turn_of_the_answer(
         set_exception = set_result
 
     def send() -> None:
-        producer.post(Command(data=Echo(text="again")), Again(), taken_together=lambda _: None)
+        producer.post(Command(data=Echo(text="again")), Again(), taken=lambda _: None)
 
     for _ in range(at_once):
         send()

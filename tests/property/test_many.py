@@ -31,9 +31,10 @@ def test_taken_apart(rows: list[tuple[str, str, int]], times: int) -> None:
     rows *= times
     lines = [*in_lines(*zip(*rows, strict=True))]
 
-    keys = ("pk", "source", "value")
+    keys = ("pks", "command_ids", "values")
     taken = [one for lists in lines for one in each_of(dict(zip(keys, lists, strict=True)))]
-    assert taken == rows
+    assert [tuple(one.values()) for one in taken] == rows
+    assert {tuple(one) for one in taken} == {("pk", "command_id", "value")}
     for lists in lines:
         assert len(lists[0]) == 1 or len(json.dumps(lists)) <= LIST_CHARACTERS + 10
 
@@ -41,18 +42,18 @@ def test_taken_apart(rows: list[tuple[str, str, int]], times: int) -> None:
 def test_nothing() -> None:
     """Of nothing there is no line."""
     assert not [*in_lines([], [])]
-    assert not [*each_of({}), *each_of({"pk": []}), *each_of({"pk": [], "entry": []})]
+    assert not [*each_of({}), *each_of({"pks": []}), *each_of({"pks": [], "entries": []})]
 
 
 @pytest.mark.parametrize(
     "lists",
     [
-        {"entry": ["1-0"]},
-        {"pk": "ab", "entry": ["1-0", "2-0"]},
-        {"pk": ["a", "b"], "entry": None},
-        {"pk": ["a", "b"], "entry": {"a": 1, "b": 2}},
-        {"pk": ["a", "b", "c"], "entry": ["1-0", "2-0"]},
-        {"pk": ["a"], "entry": ["1-0", "2-0"]},
+        {"entries": ["1-0"]},
+        {"pks": "ab", "entries": ["1-0", "2-0"]},
+        {"pks": ["a", "b"], "entries": 7},
+        {"pks": ["a", "b"], "entries": {"a": 1, "b": 2}},
+        {"pks": ["a", "b", "c"], "entries": ["1-0", "2-0"]},
+        {"pks": ["a"], "entries": ["1-0", "2-0"]},
     ],
 )
 def test_none_of_ours(lists: dict[str, object]) -> None:

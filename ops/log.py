@@ -219,7 +219,7 @@ def _for_people(own_part: str) -> Callable[[Line], str]:
             if name not in HIDDEN and value is not None and value is not False
             if not (is_own and name in OWN)
         }
-        return str(renderer(None, "", {**kept, "ts": str(line["ts"])[11:23]}))
+        return str(renderer(None, "", {**kept, "ts": str(kept["ts"])[11:23]}))
 
     return show
 
